@@ -1,0 +1,16 @@
+# The rooms, lowest first: the one place that says who may import whom.
+room(base LINK fmt::fmt)
+room(io USES base LINK Boost::headers Threads::Threads)
+room(protocol USES base LINK CapnProto::capnp)
+room(sandbox USES base LINK PkgConfig::SECCOMP)
+
+# frames.capnp becomes code in the build folder; only protocol sees it.
+set(CAPNPC_SRC_PREFIX ${CMAKE_SOURCE_DIR}/src/protocol)
+set(CAPNPC_OUTPUT_DIR ${CMAKE_BINARY_DIR}/generated)
+file(MAKE_DIRECTORY ${CAPNPC_OUTPUT_DIR})
+capnp_generate_cpp(FRAMES_SOURCES FRAMES_HEADERS ${CMAKE_SOURCE_DIR}/src/protocol/frames.capnp)
+target_sources(insula_protocol PRIVATE ${FRAMES_SOURCES} ${FRAMES_HEADERS})
+target_include_directories(insula_protocol SYSTEM PRIVATE ${CAPNPC_OUTPUT_DIR})
+set_source_files_properties(${FRAMES_SOURCES} PROPERTIES COMPILE_OPTIONS "-w")
+# Texts are borrowed views without a closing NUL, which a KJ debug build would insist on.
+target_compile_definitions(insula_protocol PRIVATE NDEBUG)

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Frames: encoding. Decoding is in decode.cc.
+#include "src/protocol/frames.h"
+
+#include <cstring>
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+
+#include "frames.capnp.h"
+
+namespace insula::protocol {
+namespace {
+
+capnp::Data::Reader data(BytesView bytes) {
+  return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
+}
+
+capnp::Text::Reader text(std::string_view value) {
+  // Cap'n Proto copies size bytes and adds the NUL itself; the source need not have one.
+  return capnp::Text::Reader(kj::StringPtr(value.data() == nullptr ? "" : value.data(), value.size()));
+}
+
+void write(wire::Body::Builder to, const Body& body) {
+  to.setLength(body.length);
+  switch (body.kind) {
+    case Body::Kind::None: to.setNone(); break;
+    case Body::Kind::Inline: to.setInline(data(body.bytes)); break;
+    case Body::Kind::Stream: to.setStream(body.stream); break;
+    case Body::Kind::HandedBack: to.setHandedBack(body.stream); break;
+  }
+}
+
+void write(wire::Dynamic::Builder to, const Dynamic& dynamic) {
+  to.setLoader(dynamic.loader);
+  to.setId(text(dynamic.id));
+  to.setAnonymous(dynamic.anonymous);
+  to.setSource(dynamic.source);
+}
+
+void write(wire::Target::Builder to, const Target& target) {
+  if (!target.entrypoint.empty()) to.setEntrypoint(text(target.entrypoint));
+  if (!target.props.empty()) to.setProps(data(target.props));
+  switch (target.kind) {
+    case Target::Kind::Worker: to.setWorker(target.number); break;
+    case Target::Kind::Capability: to.setCapability(target.number); break;
+    case Target::Kind::Dynamic: write(to.initDynamic(), target.dynamic); break;
+  }
+}
+
+void write(wire::ErrorInfo::Builder to, const ErrorInfo& error) {
+  if (!error.fault.empty()) to.setFault(text(error.fault));
+  to.setName(text(error.name));
+  to.setMessage(text(error.message));
+  if (!error.stack.empty()) to.setStack(text(error.stack));
+  if (!error.properties.empty()) to.setProperties(data(error.properties));
+  to.setRemote(error.remote);
+  to.setUndelivered(error.undelivered);
+}
+
+template <class ListBuilder>
+void write_texts(ListBuilder to, const std::vector<std::string_view>& texts) {
+  for (unsigned index = 0; index < texts.size(); ++index) to.set(index, text(texts[index]));
+}
+
+unsigned count(std::size_t size) { return static_cast<unsigned>(size); }
+
+void write(wire::WorkerCode::Builder to, const WorkerCode& code) {
+  to.setCompatibilityDate(text(code.compatibility_date));
+  write_texts(to.initCompatibilityFlags(count(code.compatibility_flags.size())), code.compatibility_flags);
+  to.setMainModule(text(code.main_module));
+  auto modules = to.initModules(count(code.modules.size()));
+  for (unsigned index = 0; index < code.modules.size(); ++index) {
+    const Module& module = code.modules[index];
+    modules[index].setName(text(module.name));
+    modules[index].setKind(static_cast<wire::Module::Kind>(module.kind));
+    modules[index].setBytes(data(module.bytes));
+  }
+  to.setEnv(data(code.env));
+  to.setOutbound(static_cast<wire::WorkerCode::Outbound>(code.outbound));
+  to.setCpuMillis(code.cpu_millis);
+  to.setSubrequests(code.subrequests);
+}
+
+std::uint32_t millis(milliseconds value) { return static_cast<std::uint32_t>(value.count()); }
+
+void write(wire::Limits::Builder to, const WorkerLimits& limits) {
+  to.setCpuMillis(millis(limits.cpu));
+  to.setStartupCpuMillis(millis(limits.startup_cpu));
+  to.setWallMillis(millis(limits.wall));
+  to.setWaitUntilMillis(millis(limits.wait_until));
+  to.setMemoryBytes(limits.memory_bytes);
+  to.setBufferBytesMax(limits.buffer_bytes_max);
+  to.setLogBytes(static_cast<std::uint32_t>(limits.log_bytes));
+  to.setSubrequests(limits.subrequests);
+  to.setTimersMax(limits.timers_max);
+  to.setStreamsMax(limits.streams_max);
+  to.setBackgroundPromisesMax(limits.background_promises_max);
+}
+
+// One write() for each alternative of Frame.
+struct Writer {
+  wire::Frame::Builder to;
+
+  void operator()(const Hello& frame) {
+    auto hello = to.initHello();
+    hello.setVersion(frame.version);
+    hello.setEngine(text(frame.engine));
+    write_texts(hello.initLayers(count(frame.layers.size())), frame.layers);
+    hello.setStartMicros(frame.start_micros);
+  }
+  void operator()(const Invoke& frame) {
+    auto invoke = to.initInvoke();
+    invoke.setQuestion(frame.question);
+    invoke.setParent(frame.parent);
+    invoke.setDepth(frame.depth);
+    write(invoke.initTarget(), frame.target);
+    invoke.setCpuMillis(frame.cpu_millis);
+    invoke.setSubrequests(frame.subrequests);
+    if (const auto* fetch = std::get_if<FetchRequest>(&frame.call)) {
+      auto request = invoke.initFetch();
+      request.setMethod(text(fetch->method));
+      request.setUrl(text(fetch->url));
+      request.setHeaders(data(fetch->headers));
+      if (!fetch->cf.empty()) request.setCf(data(fetch->cf));
+      write(request.initBody(), fetch->body);
+    } else {
+      const auto& call = std::get<RpcCall>(frame.call);
+      auto rpc = invoke.initRpc();
+      write_texts(rpc.initPath(count(call.path.size())), call.path);
+      rpc.setArguments(data(call.arguments));
+      rpc.setIsCall(call.is_call);
+    }
+  }
+  void operator()(const Return& frame) {
+    auto result = to.initReturn();
+    result.setQuestion(frame.question);
+    result.setCpuMicros(frame.cpu_micros);
+    result.setContinues(frame.continues);
+    if (const auto* fetch = std::get_if<FetchResponse>(&frame.outcome)) {
+      auto response = result.initFetch();
+      response.setStatus(fetch->status);
+      if (!fetch->status_text.empty()) response.setStatusText(text(fetch->status_text));
+      response.setHeaders(data(fetch->headers));
+      write(response.initBody(), fetch->body);
+    } else if (const auto* value = std::get_if<RpcValue>(&frame.outcome)) {
+      result.setValue(data(value->bytes));
+    } else {
+      write(result.initError(), std::get<ErrorInfo>(frame.outcome));
+    }
+  }
+  void operator()(const Finished& frame) {
+    auto finished = to.initFinished();
+    finished.setQuestion(frame.question);
+    finished.setCpuMicros(frame.cpu_micros);
+  }
+  void operator()(const Cancel& frame) { to.initCancel().setQuestion(frame.question); }
+  void operator()(const StreamData& frame) {
+    auto stream = to.initData();
+    stream.setStream(frame.stream);
+    stream.setBytes(data(frame.bytes));
+  }
+  void operator()(const StreamEnd& frame) {
+    auto stream = to.initEnd();
+    stream.setStream(frame.stream);
+    if (!frame.error.empty()) stream.setError(text(frame.error));
+  }
+  void operator()(const StreamCredit& frame) {
+    auto stream = to.initCredit();
+    stream.setStream(frame.stream);
+    stream.setBytes(frame.bytes);
+  }
+  void operator()(const StreamStop& frame) { to.initStop().setStream(frame.stream); }
+  void operator()(const Load& frame) {
+    auto load = to.initLoad();
+    load.setWorker(frame.worker);
+    load.setName(text(frame.name));
+    load.setDynamicId(text(frame.dynamic_id));
+    load.setIsTenant(frame.is_tenant);
+    load.setIsPinned(frame.is_pinned);
+    load.setFrozenClock(frame.frozen_clock);
+    write(load.initCode(), frame.code);
+    auto bindings = load.initBindings(count(frame.bindings.size()));
+    for (unsigned index = 0; index < frame.bindings.size(); ++index) {
+      const Binding& binding = frame.bindings[index];
+      bindings[index].setName(text(binding.name));
+      switch (binding.kind) {
+        case Binding::Kind::Text: bindings[index].setText(text(binding.text)); break;
+        case Binding::Kind::Json: bindings[index].setJson(text(binding.text)); break;
+        case Binding::Kind::Loader: bindings[index].setLoader(binding.capability); break;
+        case Binding::Kind::Fetcher: bindings[index].setFetcher(binding.capability); break;
+      }
+    }
+    load.setOutbound(frame.outbound);
+    write(load.initLimits(), frame.limits);
+  }
+  void operator()(const Unload& frame) { to.initUnload().setWorker(frame.worker); }
+  void operator()(const Evicted& frame) {
+    auto evicted = to.initEvicted();
+    evicted.setWorker(frame.worker);
+    evicted.setReason(text(frame.reason));
+  }
+  void operator()(const Preload& frame) {
+    auto preload = to.initPreload();
+    write(preload.initDynamic(), frame.dynamic);
+    preload.setParent(frame.parent);
+  }
+  void operator()(const NeedCode& frame) {
+    auto need = to.initNeedCode();
+    need.setRequest(frame.request);
+    need.setSource(frame.source);
+  }
+  void operator()(const Code& frame) {
+    auto code = to.initCode();
+    code.setRequest(frame.request);
+    if (const auto* worker = std::get_if<WorkerCode>(&frame.outcome)) {
+      write(code.initCode(), *worker);
+    } else {
+      write(code.initError(), std::get<ErrorInfo>(frame.outcome));
+    }
+  }
+  void operator()(const Bind& frame) {
+    auto bind = to.initBind();
+    bind.setLoader(frame.loader);
+    bind.setId(text(frame.id));
+    bind.setWorker(frame.worker);
+  }
+  void operator()(const LogLine& frame) {
+    auto line = to.initLog();
+    line.setWorker(frame.worker);
+    line.setQuestion(frame.question);
+    line.setLevel(text(frame.level));
+    line.setText(text(frame.text));
+    line.setIsException(frame.is_exception);
+  }
+  void operator()(const Ping& frame) { to.setPing(frame.number); }
+  void operator()(const Pong& frame) { to.setPong(frame.number); }
+  void operator()(const Usage& frame) {
+    auto usage = to.initUsage();
+    usage.setIsolates(frame.isolates);
+    usage.setHeapBytes(frame.heap_bytes);
+    usage.setExternalBytes(frame.external_bytes);
+  }
+  void operator()(const Drain&) { to.setDrain(); }
+  void operator()(const Release& frame) {
+    auto release = to.initRelease();
+    release.setCapability(frame.capability);
+    release.setCount(frame.count);
+  }
+};
+
+// An upper bound of the encoded size, so that the message always fits one segment.
+struct Sizer {
+  static constexpr std::size_t kFixed = 512;
+  static std::size_t text(std::string_view value) { return value.size() + 16; }
+  static std::size_t texts(const std::vector<std::string_view>& values) {
+    std::size_t sum = 16;
+    for (const auto value : values) sum += text(value) + 8;
+    return sum;
+  }
+  static std::size_t error(const ErrorInfo& info) {
+    return kFixed + info.name.size() + info.message.size() + info.stack.size() + info.properties.size();
+  }
+  static std::size_t code(const WorkerCode& worker) {
+    std::size_t sum = kFixed + texts(worker.compatibility_flags) + worker.env.size() + worker.main_module.size();
+    for (const Module& module : worker.modules) sum += module.name.size() + module.bytes.size() + 96;
+    return sum;
+  }
+
+  std::size_t operator()(const Hello& frame) const { return kFixed + texts(frame.layers); }
+  std::size_t operator()(const Invoke& frame) const {
+    std::size_t sum = kFixed + frame.target.entrypoint.size() + frame.target.props.size() +
+                      frame.target.dynamic.id.size();
+    if (const auto* fetch = std::get_if<FetchRequest>(&frame.call)) {
+      return sum + fetch->method.size() + fetch->url.size() + fetch->headers.size() + fetch->cf.size() +
+             fetch->body.bytes.size();
+    }
+    const auto& call = std::get<RpcCall>(frame.call);
+    return sum + texts(call.path) + call.arguments.size();
+  }
+  std::size_t operator()(const Return& frame) const {
+    if (const auto* fetch = std::get_if<FetchResponse>(&frame.outcome)) {
+      return kFixed + fetch->status_text.size() + fetch->headers.size() + fetch->body.bytes.size();
+    }
+    if (const auto* value = std::get_if<RpcValue>(&frame.outcome)) return kFixed + value->bytes.size();
+    return error(std::get<ErrorInfo>(frame.outcome));
+  }
+  std::size_t operator()(const StreamData& frame) const { return kFixed + frame.bytes.size(); }
+  std::size_t operator()(const StreamEnd& frame) const { return kFixed + frame.error.size(); }
+  std::size_t operator()(const Load& frame) const {
+    std::size_t sum = kFixed + frame.name.size() + frame.dynamic_id.size() + code(frame.code);
+    for (const Binding& binding : frame.bindings) sum += binding.name.size() + binding.text.size() + 96;
+    return sum;
+  }
+  std::size_t operator()(const Preload& frame) const { return kFixed + frame.dynamic.id.size(); }
+  std::size_t operator()(const Code& frame) const {
+    if (const auto* worker = std::get_if<WorkerCode>(&frame.outcome)) return kFixed + code(*worker);
+    return error(std::get<ErrorInfo>(frame.outcome));
+  }
+  std::size_t operator()(const Bind& frame) const { return kFixed + frame.id.size(); }
+  std::size_t operator()(const LogLine& frame) const { return kFixed + frame.text.size(); }
+  template <class Small>
+  std::size_t operator()(const Small&) const {
+    return kFixed;
+  }
+};
+
+}  // namespace
+
+void append_frame(Bytes& out, const Frame& frame) {
+  const std::size_t bound = (std::visit(Sizer{}, frame) + 7) / 8;
+  // Small frames are built in a buffer of the thread; the builder wants its first segment zeroed and zeroes it again.
+  constexpr std::size_t kScratchWords = 1024;
+  alignas(8) static thread_local capnp::word scratch[kScratchWords] = {};
+  kj::Array<capnp::word> large;
+  kj::ArrayPtr<capnp::word> first(scratch, kScratchWords);
+  if (bound > kScratchWords) {
+    large = kj::heapArray<capnp::word>(bound);
+    std::memset(large.begin(), 0, bound * sizeof(capnp::word));
+    first = large;
+  }
+  capnp::MallocMessageBuilder message(first);
+  std::visit(Writer{message.initRoot<wire::Frame>()}, frame);
+  const auto segments = message.getSegmentsForOutput();
+  INSULA_CHECK(segments.size() == 1);
+  const auto words = static_cast<std::uint32_t>(segments[0].size());
+  const std::uint32_t header[2] = {0, words};
+  out.append(reinterpret_cast<const char*>(header), sizeof header);
+  out.append(reinterpret_cast<const char*>(segments[0].begin()), segments[0].size() * sizeof(capnp::word));
+}
+
+}  // namespace insula::protocol

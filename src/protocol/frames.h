@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Frames: the messages between supervisor and runner as plain structs, and their bounds-checked encoding.
+//
+// frames.capnp is the contract; this header is how the rest of the code sees it. A decoded frame borrows from the
+// received bytes: every view is valid only as long as those bytes stay where they are.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "src/base/bytes.h"
+#include "src/base/error.h"
+#include "src/base/limits.h"
+
+namespace insula::protocol {
+
+inline constexpr std::uint32_t kProtocolVersion = 1;
+
+using QuestionId = std::uint32_t;
+using StreamId = std::uint32_t;
+using WorkerId = std::uint32_t;
+using CapabilityId = std::uint32_t;
+
+struct Hello {
+  std::uint32_t version = kProtocolVersion;
+  std::string_view engine;
+  std::vector<std::string_view> layers;
+  std::uint32_t start_micros = 0;
+};
+
+struct Body {
+  enum class Kind : std::uint8_t { None, Inline, Stream, HandedBack };
+  Kind kind = Kind::None;
+  BytesView bytes;       // Inline
+  StreamId stream = 0;   // Stream: a number of the sender; HandedBack: a number of the receiver
+  std::int64_t length = -1;
+};
+
+struct Dynamic {
+  CapabilityId loader = 0;
+  std::string_view id;
+  std::uint32_t anonymous = 0;
+  std::uint32_t source = 0;
+};
+
+struct Target {
+  enum class Kind : std::uint8_t { Worker, Capability, Dynamic };
+  Kind kind = Kind::Worker;
+  std::uint32_t number = 0;  // Worker or Capability
+  Dynamic dynamic;
+  std::string_view entrypoint;
+  BytesView props;
+};
+
+struct FetchRequest {
+  std::string_view method;
+  std::string_view url;
+  BytesView headers;
+  BytesView cf;
+  Body body;
+};
+
+struct RpcCall {
+  std::vector<std::string_view> path;
+  BytesView arguments;
+  bool is_call = true;
+};
+
+struct Invoke {
+  QuestionId question = 0;
+  QuestionId parent = 0;
+  std::uint32_t depth = 0;
+  Target target;
+  std::uint32_t cpu_millis = 0;
+  std::uint32_t subrequests = 0;
+  std::variant<FetchRequest, RpcCall> call;
+};
+
+struct FetchResponse {
+  std::uint16_t status = 200;
+  std::string_view status_text;
+  BytesView headers;
+  Body body;
+};
+
+struct ErrorInfo {
+  std::string_view fault;  // "ERR_...", or empty for the callee's own error
+  std::string_view name;
+  std::string_view message;
+  std::string_view stack;
+  BytesView properties;
+  bool remote = false;
+  bool undelivered = false;
+};
+
+struct RpcValue {
+  BytesView bytes;
+};
+
+struct Return {
+  QuestionId question = 0;
+  std::uint32_t cpu_micros = 0;
+  bool continues = false;
+  std::variant<FetchResponse, RpcValue, ErrorInfo> outcome;
+};
+
+struct Finished {
+  QuestionId question = 0;
+  std::uint32_t cpu_micros = 0;
+};
+
+struct Cancel {
+  QuestionId question = 0;
+};
+
+struct StreamData {
+  StreamId stream = 0;
+  BytesView bytes;
+};
+
+struct StreamEnd {
+  StreamId stream = 0;
+  std::string_view error;
+};
+
+struct StreamCredit {
+  StreamId stream = 0;
+  std::uint32_t bytes = 0;
+};
+
+struct StreamStop {
+  StreamId stream = 0;
+};
+
+enum class ModuleKind : std::uint8_t { EsModule, CommonJs, Text, Data, Json, Wasm };
+
+struct Module {
+  std::string_view name;
+  ModuleKind kind = ModuleKind::EsModule;
+  BytesView bytes;
+};
+
+enum class OutboundRule : std::uint8_t { Inherit, Blocked };
+
+struct WorkerCode {
+  std::string_view compatibility_date;
+  std::vector<std::string_view> compatibility_flags;
+  std::string_view main_module;
+  std::vector<Module> modules;
+  BytesView env;
+  OutboundRule outbound = OutboundRule::Inherit;
+  std::uint32_t cpu_millis = 0;
+  std::uint32_t subrequests = 0;
+};
+
+struct Binding {
+  enum class Kind : std::uint8_t { Text, Json, Loader, Fetcher };
+  std::string_view name;
+  Kind kind = Kind::Text;
+  std::string_view text;        // Text, Json
+  CapabilityId capability = 0;  // Loader, Fetcher
+};
+
+struct Load {
+  WorkerId worker = 0;
+  std::string_view name;
+  std::string_view dynamic_id;
+  bool is_tenant = false;
+  bool is_pinned = false;
+  bool frozen_clock = false;
+  WorkerCode code;
+  std::vector<Binding> bindings;
+  CapabilityId outbound = 0;
+  WorkerLimits limits;
+};
+
+struct Unload {
+  WorkerId worker = 0;
+};
+
+struct Evicted {
+  WorkerId worker = 0;
+  std::string_view reason;
+};
+
+struct Preload {
+  Dynamic dynamic;
+  QuestionId parent = 0;
+};
+
+struct NeedCode {
+  std::uint32_t request = 0;
+  std::uint32_t source = 0;
+};
+
+struct Code {
+  std::uint32_t request = 0;
+  std::variant<WorkerCode, ErrorInfo> outcome;
+};
+
+struct Bind {
+  CapabilityId loader = 0;
+  std::string_view id;
+  WorkerId worker = 0;
+};
+
+struct LogLine {
+  WorkerId worker = 0;
+  QuestionId question = 0;
+  std::string_view level;
+  std::string_view text;
+  bool is_exception = false;
+};
+
+struct Ping {
+  std::uint32_t number = 0;
+};
+
+struct Pong {
+  std::uint32_t number = 0;
+};
+
+struct Usage {
+  std::uint32_t isolates = 0;
+  std::uint64_t heap_bytes = 0;
+  std::uint64_t external_bytes = 0;
+};
+
+struct Drain {};
+
+struct Release {
+  CapabilityId capability = 0;
+  std::uint32_t count = 0;
+};
+
+using Frame = std::variant<Hello, Invoke, Return, Finished, Cancel, StreamData, StreamEnd, StreamCredit, StreamStop,
+                           Load, Unload, Evicted, Preload, NeedCode, Code, Bind, LogLine, Ping, Pong, Usage, Drain,
+                           Release>;
+
+// Appends the frame's wire form to `out`.
+void append_frame(Bytes& out, const Frame& frame);
+
+inline constexpr std::size_t kFrameHeaderBytes = 8;
+
+// Size in bytes of the frame that starts with these kFrameHeaderBytes, header included.
+// Errors: Corrupt (not a single segment, empty, or above kFrameBytesMax).
+Result<std::size_t> frame_size(BytesView header);
+
+// Decodes one whole frame. `bytes` must be 8-byte aligned and exactly frame_size() long.
+// Errors: Corrupt (bad pointer, unknown kind, text that is not UTF-8, counts above the limits).
+Result<Frame> decode_frame(BytesView bytes);
+
+// Splits a growing byte stream into frames. Feed it with what was read; take frames until it says none.
+class FrameReader {
+ public:
+  // Where the next read may put bytes, at least `least` of them. Views of frames taken before become invalid.
+  struct Space {
+    char* data;
+    std::size_t size;
+  };
+  Space space(std::size_t least = 64 * kKiB);
+  void commit(std::size_t bytes);
+
+  // The next whole frame's bytes, or an empty view when more must be read. Valid until the next space() call.
+  Result<BytesView> next();
+
+ private:
+  std::vector<std::uint64_t> words_;  // keeps frames 8-byte aligned
+  std::size_t begin_ = 0;             // in bytes, always a multiple of 8
+  std::size_t end_ = 0;
+};
+
+}  // namespace insula::protocol

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Config: everything `insula serve` knows about its Workers and its node, checked, after reading wrangler's files,
+// insula.toml and the flags.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/base/error.h"
+#include "src/base/limits.h"
+
+namespace insula::config {
+
+enum class ModuleKind : std::uint8_t { EsModule, CommonJs, Text, Data, Json, Wasm };
+
+struct Module {
+  std::string name;
+  ModuleKind kind = ModuleKind::EsModule;
+  std::string bytes;
+};
+
+// One entry of a static Worker's env.
+struct LoaderBinding {
+  std::string name;
+  std::string id;  // loaders with equal ids share a cache; empty: a cache of its own
+};
+struct ServiceBinding {
+  std::string name;
+  std::string service;     // name of a static Worker in this configuration
+  std::string entrypoint;  // empty: default
+};
+struct AssetsBinding {
+  std::string name;  // empty: directory without a binding
+  std::filesystem::path directory;
+};
+
+struct Worker {
+  std::string name;
+  std::filesystem::path directory;  // where the configuration file lies
+  std::string compatibility_date;
+  std::vector<std::string> compatibility_flags;
+  std::string main_module;
+  std::vector<Module> modules;  // after bundling
+  std::map<std::string, std::string> text_vars;
+  std::map<std::string, std::string> json_vars;  // value as JSON text
+  std::vector<LoaderBinding> loaders;
+  std::vector<ServiceBinding> services;
+  std::optional<AssetsBinding> assets;
+  WorkerLimits limits = kHostLimits;
+};
+
+enum class Isolation : std::uint8_t { Cordon, Process, Shared };
+
+struct Node {
+  std::string listen_host = "127.0.0.1";
+  std::uint16_t listen_port = 8787;  // 0: the kernel chooses
+  std::filesystem::path data_directory;
+  Isolation isolation = Isolation::Cordon;
+  std::uint32_t tenant_runners = 0;      // 0: as many as cores
+  std::size_t runner_memory_bytes = kRunnerMemoryBytes;
+  std::uint32_t isolates_max = 2000;     // loaded dynamic Workers per runner
+  milliseconds idle_after{60000};        // an unused dynamic Worker is evicted after this
+  WorkerLimits tenant_limits = kTenantLimits;
+  HttpLimits http;
+  bool allow_private_addresses = false;  // egress
+  bool unsafe_no_sandbox = false;
+  bool frozen_clock = true;              // tenants' clocks move only at I/O
+};
+
+struct Config {
+  std::vector<Worker> workers;  // the first one is the dispatcher
+  Node node;
+  std::vector<std::string> warnings;  // unknown fields, for the log
+};
+
+}  // namespace insula::config

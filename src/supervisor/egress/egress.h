@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Egress: the only way out to the network. One hop per call: redirects come back to the caller, who asks again.
+//
+// Before any packet leaves, the host name is resolved and every answer is checked against the address policy; the
+// connection goes to the address that was checked (threat-model.md section 5, "egress reaches only allowed
+// addresses").
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "src/base/bytes.h"
+#include "src/base/error.h"
+#include "src/io/byte_stream.h"
+
+namespace insula::egress {
+
+struct OutboundRequest {
+  std::string method;
+  std::string url;      // absolute, http or https
+  Bytes headers;        // header block; framing, hop-by-hop and Host fields are set by egress itself
+  Bytes body;           // complete body when has_body and no source
+  io::ByteSourcePtr source;
+  std::optional<std::uint64_t> length;  // of the source, when known
+  bool has_body = false;
+};
+
+struct InboundResponse {
+  int status = 0;
+  std::string reason;
+  Bytes headers;             // header block; content encodings are not decoded
+  io::ByteSourcePtr body;    // null: no body
+  std::optional<std::uint64_t> length;
+};
+
+// Errors: Denied (address or scheme not allowed; message without the resolved address), Unavailable (no connection,
+// connection lost), TimedOut, InvalidInput (URL, method or header), Corrupt (the far side's answer is malformed),
+// Cancelled.
+using FetchCallback = std::function<void(Result<InboundResponse>)>;
+
+class Outbound {
+ public:
+  virtual ~Outbound() = default;
+  // Destroying the handle cancels the exchange; the callback is then never called.
+  class Handle {
+   public:
+    virtual ~Handle() = default;
+  };
+  virtual std::unique_ptr<Handle> fetch(OutboundRequest request, FetchCallback callback) = 0;
+};
+
+}  // namespace insula::egress
