@@ -14,9 +14,9 @@ namespace insula {
 
 struct CompatibilityFlag {
   std::string_view name;
-  std::string_view opt_out;           // empty: none
-  std::string_view default_from;      // date, empty: never the default
-  std::string_view with_nodejs_from;  // date from which `nodejs_compat` brings it along; empty: it never does
+  std::string_view opt_out{};           // empty: none
+  std::string_view default_from{};      // date, empty: never the default
+  std::string_view with_nodejs_from{};  // date from which `nodejs_compat` brings it along; empty: it never does
   bool is_experimental = false;
 };
 
