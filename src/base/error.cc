@@ -30,7 +30,7 @@ Error Error::within(std::string_view context) const {
   return Error(code_, std::string(context) + ": " + message_, here_);
 }
 
-void check_failed(const char* condition, std::source_location here) noexcept {
+void check_failed(const char* condition, Here here) noexcept {
   std::fprintf(stderr, "insula: check failed: %s (%s:%u)\n", condition, here.file_name(),
                static_cast<unsigned>(here.line()));
   std::abort();

@@ -6,12 +6,13 @@
 #pragma once
 
 #include <cstdint>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <tl/expected.hpp>
+
+#include "src/base/here.h"
 
 namespace insula {
 
@@ -36,12 +37,12 @@ std::string_view name_of(ErrorCode code) noexcept;
 class Error {
  public:
   Error(ErrorCode code, std::string message,
-        std::source_location here = std::source_location::current())
+        Here here = Here::current())
       : code_(code), message_(std::move(message)), here_(here) {}
 
   ErrorCode code() const noexcept { return code_; }
   const std::string& message() const noexcept { return message_; }
-  const std::source_location& here() const noexcept { return here_; }
+  const Here& here() const noexcept { return here_; }
 
   // The same error with "context: " in front of its message.
   Error within(std::string_view context) const;
@@ -49,7 +50,7 @@ class Error {
  private:
   ErrorCode code_;
   std::string message_;
-  std::source_location here_;
+  Here here_;
 };
 
 template <class T = void>
@@ -88,9 +89,9 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 #define INSULA_CHECK(condition)                                                       \
   do {                                                                                \
     if (!(condition)) [[unlikely]]                                                    \
-      ::insula::check_failed(#condition, std::source_location::current());            \
+      ::insula::check_failed(#condition, ::insula::Here::current());            \
   } while (false)
 
 namespace insula {
-[[noreturn]] void check_failed(const char* condition, std::source_location here) noexcept;
+[[noreturn]] void check_failed(const char* condition, Here here) noexcept;
 }  // namespace insula
