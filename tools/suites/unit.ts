@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Unit: the test programs of the rooms, as ctest lists them, two at a time; counts GoogleTest's cases, not programs.
+import { add, buildFolder, type Ended, nothing, type Outcome, runProgram } from './outcome.ts';
+
+const parallel = 2;
+
+interface ListedTest {
+  name: string;
+  command: string[];
+  properties?: { name: string; value: unknown }[];
+}
+
+function property(test: ListedTest, name: string): unknown {
+  return test.properties?.find((one) => one.name === name)?.value;
+}
+
+// A program without GoogleTest's closing lines counts as one test; so does one that broke off before them.
+function outcomeOf(test: ListedTest, ended: Ended): Outcome {
+  const count = (pattern: RegExp): number => Number(ended.output.match(pattern)?.[1] ?? 0);
+  const passed = count(/^\[ {2}PASSED {2}\] (\d+) tests?\./m);
+  const listed = count(/^\[ {2}FAILED {2}\] (\d+) tests?, listed below/m);
+  const skipped = count(/^\[ {2}SKIPPED \] (\d+) tests?, listed below/m);
+  const failed = ended.ok ? listed : Math.max(listed, 1);
+  const isCounted = passed + failed + skipped > 0;
+  const reason = ended.ok ? '' : ` (${ended.reason})`;
+  return {
+    passed: isCounted ? passed : 1,
+    failed,
+    skipped,
+    log: `--- ${test.name}${reason}\n${ended.output}\n`,
+  };
+}
+
+export async function runUnitTests(): Promise<Outcome> {
+  const list = await runProgram('ctest', ['--test-dir', buildFolder, '--show-only=json-v1'], { within: 30_000 });
+  if (!list.ok) return { ...nothing, failed: 1, log: `unit: ctest cannot list the tests: ${list.reason}\n${list.output}` };
+  const tests = (JSON.parse(list.output) as { tests: ListedTest[] }).tests;
+  if (tests.length === 0) return { ...nothing, failed: 1, log: `unit: no test programs in ${buildFolder}\n` };
+
+  let total = nothing;
+  const waiting = [...tests];
+  const work = async (): Promise<void> => {
+    for (let test = waiting.shift(); test !== undefined; test = waiting.shift()) {
+      const [program, ...args] = test.command;
+      const folder = property(test, 'WORKING_DIRECTORY') as string | undefined;
+      const seconds = Number(property(test, 'TIMEOUT') ?? 120);
+      const listed = (property(test, 'ENVIRONMENT') ?? []) as string[];
+      const env = Object.fromEntries(listed.map((pair) => pair.split(/=(.*)/s).slice(0, 2)));
+      const ended = await runProgram(program, args, { within: seconds * 1000, folder, env });
+      total = add(total, outcomeOf(test, ended));
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, work));
+  return total;
+}
