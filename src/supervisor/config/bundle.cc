@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -134,6 +135,10 @@ Result<std::vector<Module>> read_outputs(const fs::path& out, const std::string&
     const auto kind = kinds.find(path.extension().string());
     if (name == main_name || kind == kinds.end()) continue;
     TRY(auto bytes, read_file(path, kCodeBytesMax));
+    // `import x from "./a.wasm?module"` is an older way to ask for the same; esbuild keeps the suffix in the import.
+    if (const auto suffixed = name + "?module"; modules.front().bytes.find(suffixed) != std::string::npos) {
+      modules.push_back({suffixed, kind->second, bytes});
+    }
     modules.push_back({name, kind->second, std::move(bytes)});
   }
   TRY_VOID(check_modules(modules));

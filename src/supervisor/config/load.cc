@@ -3,7 +3,6 @@
 // load_config: finds the files, reads them, builds the Workers, checks what concerns several of them.
 #include "src/supervisor/config/load.h"
 
-#include <algorithm>
 #include <array>
 #include <map>
 #include <system_error>
@@ -28,6 +27,13 @@ constexpr std::array<const char*, 3> kWranglerFiles = {"wrangler.jsonc", "wrangl
 bool is_file(const fs::path& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored);
+}
+
+Result<fs::path> absolute(const fs::path& path) {
+  std::error_code error;
+  auto whole = fs::absolute(path, error);
+  if (error) return Error(ErrorCode::InvalidInput, fmt::format("{}: {}", path.string(), error.message()));
+  return whole.lexically_normal();
 }
 
 Result<Value> parse_file(const fs::path& path) {
@@ -67,10 +73,16 @@ class Loader {
   explicit Loader(const Options& options) : options_(options) {}
 
   Result<Config> run() {
-    for (const auto& path : options_.paths) paths_.push_back(fs::absolute(path).lexically_normal());
-    if (paths_.empty()) paths_.push_back(fs::current_path());
+    for (const auto& path : options_.paths) {
+      TRY(auto whole, absolute(path));
+      paths_.push_back(std::move(whole));
+    }
+    if (paths_.empty()) {
+      TRY(auto here, absolute("."));
+      paths_.push_back(std::move(here));
+    }
     TRY_VOID(read_node());
-    apply_flags();
+    TRY_VOID(apply_flags());
     if (paths_.size() > kWorkersMax) {
       return Error(ErrorCode::LimitExceeded, fmt::format("more than {} Workers in one node", kWorkersMax));
     }
@@ -106,19 +118,22 @@ class Loader {
     return {};
   }
 
-  void apply_flags() {
+  Result<> apply_flags() {
     Node& node = config_.node;
     if (options_.listen) {
       node.listen_host = options_.listen->host;
       node.listen_port = options_.listen->port;
     }
-    if (options_.data_directory) node.data_directory = fs::absolute(*options_.data_directory).lexically_normal();
+    if (options_.data_directory) {
+      TRY(node.data_directory, absolute(*options_.data_directory));
+    }
     node.isolation = options_.isolation.value_or(node.isolation);
     node.tenant_runners = options_.tenant_runners.value_or(node.tenant_runners);
     node.runner_memory_bytes = options_.runner_memory_bytes.value_or(node.runner_memory_bytes);
     node.allow_private_addresses = options_.allow_private_addresses.value_or(node.allow_private_addresses);
     node.frozen_clock = options_.frozen_clock.value_or(node.frozen_clock);
     node.unsafe_no_sandbox = options_.unsafe_no_sandbox;
+    return {};
   }
 
   Result<> read_worker(const fs::path& path) {
