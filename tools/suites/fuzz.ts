@@ -34,7 +34,7 @@ async function runOne(name: string): Promise<Outcome> {
     { within: (secondsMax + 60) * 1000 },
   );
   rmSync(found, { recursive: true });
-  const log = `--- fuzz ${name}${ended.ok ? '' : ` (${ended.reason})`}\n${ended.output}\n`;
+  const log = `--- fuzz ${name}: ${ended.ok ? 'passed' : ended.reason}\n${ended.output}\n`;
   return { passed: ended.ok ? 1 : 0, failed: ended.ok ? 0 : 1, skipped: 0, log };
 }
 

@@ -15,7 +15,8 @@ function property(test: ListedTest, name: string): unknown {
   return test.properties?.find((one) => one.name === name)?.value;
 }
 
-// A program without GoogleTest's closing lines counts as one test; so does one that broke off before them.
+// A program without GoogleTest's closing lines counts as one test; so does one that broke off before them. Of a program
+// that passed only the first line is worth keeping.
 function outcomeOf(test: ListedTest, ended: Ended): Outcome {
   const count = (pattern: RegExp): number => Number(ended.output.match(pattern)?.[1] ?? 0);
   const passed = count(/^\[ {2}PASSED {2}\] (\d+) tests?\./m);
@@ -23,13 +24,8 @@ function outcomeOf(test: ListedTest, ended: Ended): Outcome {
   const skipped = count(/^\[ {2}SKIPPED \] (\d+) tests?, listed below/m);
   const failed = ended.ok ? listed : Math.max(listed, 1);
   const isCounted = passed + failed + skipped > 0;
-  const reason = ended.ok ? '' : ` (${ended.reason})`;
-  return {
-    passed: isCounted ? passed : 1,
-    failed,
-    skipped,
-    log: `--- ${test.name}${reason}\n${ended.output}\n`,
-  };
+  const log = failed === 0 ? `--- ${test.name}: passed\n` : `--- ${test.name}: ${ended.reason}\n${ended.output}\n`;
+  return { passed: isCounted ? passed : 1, failed, skipped, log };
 }
 
 export async function runUnitTests(): Promise<Outcome> {
