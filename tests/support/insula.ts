@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Insula: the real program on a fresh folder and a port that the kernel chose.
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 import { type CallOptions, type Answer, call } from './http_client.ts';
 import { requireInsula } from './paths.ts';
@@ -34,9 +34,9 @@ export class Insula extends ServerProcess {
   // Starts without waiting: for tests of a start that must fail.
   static spawn(workers: WorkerSpec[], options: InsulaOptions = {}): Insula {
     const folder = freshFolder();
-    const files = workers.map((worker) => writeWrangler(folder, worker));
-    if (options.node !== undefined) writeFile(join(folder, workers[0]!.name, 'insula.toml'), options.node);
-    const args = ['serve', ...files, '--listen', '127.0.0.1:0', '--data', join(folder, 'data'), '--log', 'json'];
+    const files = workers.map((worker) => relative(folder, writeWrangler(folder, worker)));
+    writeFile(join(folder, 'insula.toml'), `workers = ${JSON.stringify(files)}\n${options.node ?? ''}`);
+    const args = ['serve', folder, '--listen', '127.0.0.1:0', '--data', join(folder, 'data'), '--log', 'json'];
     if (options.isolation) args.push('--isolation', options.isolation);
     return new Insula(folder, [...args, ...(options.flags ?? [])], options.env ?? {});
   }
