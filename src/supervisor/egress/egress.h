@@ -28,6 +28,9 @@ struct OutboundRequest {
   io::ByteSourcePtr source;
   std::optional<std::uint64_t> length;  // of the source, when known
   bool has_body = false;
+  // On whose behalf, in the caller's words (a tenant's key). Kept connections are reused within one partition only, so
+  // that nobody inherits what another has made of a connection (logins that servers tie to it, desynchronised answers).
+  std::string partition;
 };
 
 struct InboundResponse {
@@ -40,13 +43,14 @@ struct InboundResponse {
 
 // Errors: Denied (address or scheme not allowed; message without the resolved address), Unavailable (no connection,
 // connection lost), TimedOut, InvalidInput (URL, method or header), Corrupt (the far side's answer is malformed),
-// Cancelled.
+// Cancelled, Overloaded (too many connections or look-ups). A failing request body fails the fetch with its own error.
 using FetchCallback = std::function<void(Result<InboundResponse>)>;
 
 class Outbound {
  public:
   virtual ~Outbound() = default;
-  // Destroying the handle cancels the exchange; the callback is then never called.
+  // Destroying the handle cancels the exchange; the callback is then never called. Once the callback has been called
+  // the handle has no power any more: the response body's source holds the exchange (stop() or drop it to cancel).
   class Handle {
    public:
     virtual ~Handle() = default;
