@@ -56,7 +56,8 @@ class Exchange {
   // Cuts the connection.
   virtual void abort() = 0;
 
-  // Called once, when the client goes away before the response is complete. May be replaced; null clears it.
+  // Called once, when the client goes away before the response is complete; at once, when it has gone already. May be
+  // replaced; null clears it. A client that has closed its sending half counts as gone.
   virtual void on_cancelled(std::function<void()> callback) = 0;
 };
 
