@@ -29,7 +29,7 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, ignored);
 }
 
-Result<fs::path> absolute(const fs::path& path) {
+Result<fs::path> whole_path(const fs::path& path) {
   std::error_code error;
   auto whole = fs::absolute(path, error);
   if (error) return Error(ErrorCode::InvalidInput, fmt::format("{}: {}", path.string(), error.message()));
@@ -74,11 +74,11 @@ class Loader {
 
   Result<Config> run() {
     for (const auto& path : options_.paths) {
-      TRY(auto whole, absolute(path));
+      TRY(auto whole, whole_path(path));
       paths_.push_back(std::move(whole));
     }
     if (paths_.empty()) {
-      TRY(auto here, absolute("."));
+      TRY(auto here, whole_path("."));
       paths_.push_back(std::move(here));
     }
     TRY_VOID(read_node());
@@ -125,7 +125,7 @@ class Loader {
       node.listen_port = options_.listen->port;
     }
     if (options_.data_directory) {
-      TRY(node.data_directory, absolute(*options_.data_directory));
+      TRY(node.data_directory, whole_path(*options_.data_directory));
     }
     node.isolation = options_.isolation.value_or(node.isolation);
     node.tenant_runners = options_.tenant_runners.value_or(node.tenant_runners);
