@@ -39,7 +39,8 @@ constexpr std::array kAlwaysAllowed{
     SYS_munmap, SYS_mprotect, SYS_pkey_mprotect, SYS_pkey_alloc, SYS_pkey_free, SYS_madvise, SYS_mremap, SYS_brk,
     // clocks, randomness, and what a thread may know of itself
     SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday, SYS_getrandom, SYS_getpid, SYS_gettid, SYS_getcpu,
-    SYS_sched_yield, SYS_sched_getaffinity, SYS_getrusage, SYS_membarrier, SYS_rseq, SYS_set_robust_list,
+    SYS_sched_yield, SYS_sched_getaffinity, SYS_sched_getparam, SYS_sched_getscheduler, SYS_getrusage,
+    SYS_membarrier, SYS_rseq, SYS_set_robust_list,
     // signals to itself
     SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigsuspend, SYS_rt_sigpending, SYS_rt_sigtimedwait,
     SYS_sigaltstack,

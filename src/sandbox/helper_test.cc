@@ -118,6 +118,9 @@ void lock_down_with_threads() {
   say("extra-fd", ::fcntl(extra.get(), F_GETFD) < 0 && errno == EBADF ? "closed" : "open");
   say("runs-code", can_run_made_code() ? "yes" : "no");
   say("malloc", std::vector<char>(64 << 20, 'x').back() == 'x' ? "yes" : "no");
+  sched_param priority{};
+  int kind = 0;  // the engine's mutexes ask for both when they are contended
+  say("priority", ::pthread_getschedparam(::pthread_self(), &kind, &priority) == 0 ? "told" : "refused");
   for (const std::string& line : probe()) say("possible", line);
   // The C library's own way to a thread ends in an error, not in a thread.
   pthread_t thread{};

@@ -43,6 +43,7 @@ TEST(LockDown, CodeStillRunsInEveryThread) {
   reap(helper.child);
   EXPECT_THAT(values_of(lines, "runs-code"), ElementsAre("yes"));
   EXPECT_THAT(values_of(lines, "malloc"), ElementsAre("yes"));
+  EXPECT_THAT(values_of(lines, "priority"), ElementsAre("told"));
   EXPECT_THAT(values_of(lines, "thread-runs-code"), ElementsAre("yes", "yes", "yes", "yes"));
 }
 

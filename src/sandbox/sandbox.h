@@ -39,8 +39,8 @@ struct Child {
   std::vector<std::string> layers;   // namespaces that were made: "user", "pid", "net", "mount", "ipc", "uts", "cgroup"
 };
 
-// Starts the program. The child dies with the calling thread's process (PR_SET_PDEATHSIG), is not dumpable and has no
-// core files. Falls back to fewer namespaces when the kernel refuses, and says which in `layers`.
+// Starts the program. The child dies with the calling *thread* (PR_SET_PDEATHSIG works by thread), so call this from one
+// that lives as long as the process. It has no core files, no new privileges, and a session of its own. Falls back to fewer namespaces when the kernel refuses, and says which in `layers`.
 // Errors: NotFound (no such program), Unavailable (fork or exec failed; the message says why).
 Result<Child> spawn(const SpawnOptions& options);
 
@@ -53,10 +53,12 @@ struct LockDownPolicy {
 };
 
 // Gives up everything else, for every thread of this process: empty root, no capabilities, no_new_privs, rlimits,
-// Landlock where present, and a seccomp allow-list in which a forbidden call is EPERM (or kills, for the gravest).
-// Call it once, when all threads exist; no new process and no new thread can be made afterwards.
-// Returns the layers that are active: "seccomp", "no_new_privs", "landlock", "rlimits", "empty-root", "no-caps", ...
-// Errors: Unavailable when a layer that must always exist (seccomp, no_new_privs) could not be had.
+// Landlock where present, and a seccomp allow-list in which a forbidden call is EPERM (one of another architecture kills).
+// Call it once, when all threads exist; no new process and no new thread can be made afterwards. The other threads are
+// reached by the last real-time signal: none may block it, and what they wait in may end with EINTR.
+// Returns the layers that are active, of: "empty-root", "no_new_privs", "landlock", "no-caps", "rlimits", "closed-fds",
+// "not-dumpable", "seccomp".
+// Errors: Unavailable when a layer that must always exist (seccomp, no_new_privs, closed-fds) could not be had.
 Result<std::vector<std::string>> lock_down(const LockDownPolicy& policy);
 
 // Runs in a locked-down process: tries forbidden acts and returns one line for each that was possible. Empty: tight.
