@@ -21,13 +21,15 @@ struct Field {
 
 Error corrupt(const char* what) { return Error(ErrorCode::Corrupt, std::string("egress: the server's answer ") + what); }
 
-// The line in front of the first CRLF, which is removed too; empty when there is none yet.
-std::optional<BytesView> take_line(BytesView& input) {
-  const auto end = input.find("\r\n");
-  if (end == BytesView::npos) return std::nullopt;
-  const auto line = input.substr(0, end);
-  input.remove_prefix(end + 2);
-  return line;
+// The line in front of the first CRLF, which is removed too; empty when there is none yet. A bare line feed is told
+// at once, as its sender will not send more.
+Result<std::optional<BytesView>> take_line(BytesView& input) {
+  const auto feed = input.find('\n');
+  if (feed == BytesView::npos) return std::optional<BytesView>();
+  if (feed == 0 || input[feed - 1] != '\r') return corrupt("has a line that does not end with CR LF");
+  const auto line = input.substr(0, feed - 1);
+  input.remove_prefix(feed + 1);
+  return std::optional(line);
 }
 
 Result<Field> parse_field(BytesView line) {
@@ -140,7 +142,7 @@ Result<std::optional<ResponseParser::Event>> ResponseParser::read_head(BytesView
 }
 
 Result<> ResponseParser::parse_head(BytesView text) {
-  const auto status_line = take_line(text);
+  TRY(const auto status_line, take_line(text));
   if (!status_line) return corrupt("has no status line");
   head_ = ParsedHead{};
   TRY_VOID(parse_status_line(*status_line));
@@ -149,7 +151,9 @@ Result<> ResponseParser::parse_head(BytesView text) {
   std::vector<Field> fields;
   FieldNames hop_by_hop;
   bool is_chunked = false;
-  while (const auto line = take_line(text)) {
+  while (!text.empty()) {
+    TRY(const auto line, take_line(text));
+    INSULA_CHECK(line.has_value());  // read_head() has seen every line end
     if (fields.size() == kResponseFieldsMax) return corrupt("has more than 256 headers");
     TRY(auto field, parse_field(*line));
     if (field.name == "content-length") {
@@ -221,7 +225,7 @@ Result<> ResponseParser::choose_framing(bool is_chunked) {
 
 Result<std::optional<ResponseParser::Event>> ResponseParser::read_chunk_size(BytesView& input) {
   const auto before = input;
-  const auto line = take_line(input);
+  TRY(const auto line, take_line(input));
   if ((line ? line->size() : before.size()) > kChunkLineBytesMax) return corrupt("has an overlong chunk header");
   if (!line) return std::optional(Event::NeedMore);
   std::uint64_t size = 0;
@@ -250,7 +254,7 @@ Result<std::optional<ResponseParser::Event>> ResponseParser::read_chunk_end(Byte
 
 Result<std::optional<ResponseParser::Event>> ResponseParser::read_trailers(BytesView& input) {
   const auto before = input.size();
-  const auto line = take_line(input);
+  TRY(const auto line, take_line(input));
   if (trailer_bytes_ + (line ? before - input.size() : before) > kTrailerBytesMax) {
     return corrupt("has more than 16 KiB of trailers");
   }
