@@ -28,14 +28,16 @@
 namespace insula::sandbox {
 namespace {
 
-// When stderr is a file, a runner may add this much to it: its last words must be possible, filling the disk not.
+// When stderr is a file and no other is ever written, a runner may add this much to it: its last words must be possible,
+// filling the disk not.
 constexpr std::size_t kStderrBytesMax = 64 * kMiB;
 
 rlim_t file_bytes_max(const LockDownPolicy& policy) {
   struct stat status {};
-  const bool logs_to_file = ::fstat(STDERR_FILENO, &status) == 0 && S_ISREG(status.st_mode);
-  const rlim_t for_stderr = logs_to_file ? static_cast<rlim_t>(status.st_size) + kStderrBytesMax : 0;
-  return std::max<rlim_t>(policy.file_bytes_max, for_stderr);
+  if (policy.file_bytes_max != 0 || ::fstat(STDERR_FILENO, &status) != 0 || !S_ISREG(status.st_mode)) {
+    return policy.file_bytes_max;
+  }
+  return static_cast<rlim_t>(status.st_size) + kStderrBytesMax;
 }
 
 // Lowers a limit for good; a hard limit that is lower already stays.

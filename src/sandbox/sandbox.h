@@ -40,13 +40,14 @@ struct Child {
 };
 
 // Starts the program. The child dies with the calling *thread* (PR_SET_PDEATHSIG works by thread), so call this from one
-// that lives as long as the process. It has no core files, no new privileges, and a session of its own. Falls back to fewer namespaces when the kernel refuses, and says which in `layers`.
+// that lives as long as the process. It has no core files, no new privileges, and a session of its own. Falls back to
+// fewer namespaces when the kernel refuses, and says in `layers` which there are.
 // Errors: NotFound (no such program), Unavailable (fork or exec failed; the message says why).
 Result<Child> spawn(const SpawnOptions& options);
 
 struct LockDownPolicy {
   std::size_t address_space_bytes = 0;   // 0: no RLIMIT_AS
-  std::size_t file_bytes_max = 0;        // RLIMIT_FSIZE
+  std::size_t file_bytes_max = 0;        // RLIMIT_FSIZE; 0: no file but stderr can grow, and that by 64 MiB
   std::size_t descriptors_max = 64;      // RLIMIT_NOFILE
   std::vector<int> kept_fds;             // all others above 2 are closed
   bool allow_database_files = false;     // pread/pwrite/fsync/ftruncate on descriptors that were passed (later)
