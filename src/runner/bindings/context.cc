@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// WorkerContext: bookkeeping of invocations and of what they have open.
+#include "src/runner/bindings/context.h"
+
+#include <vector>
+
+#include "src/runner/isolate/convert.h"
+
+namespace insula::runner {
+
+Invocation& WorkerContext::begin_invocation(ReplyTo reply_to, std::uint32_t depth) {
+  const std::uint32_t id = next_invocation_++;
+  Invocation& invocation = invocations_[id];
+  invocation.id = id;
+  invocation.reply_to = reply_to;
+  invocation.depth = depth;
+  invocation.log_bytes_left = spec_.limits.log_bytes;
+  return invocation;
+}
+
+Invocation* WorkerContext::find_invocation(std::uint32_t id) {
+  const auto found = invocations_.find(id);
+  return found == invocations_.end() ? nullptr : &found->second;
+}
+
+Invocation* WorkerContext::find_invocation(const ReplyTo& reply_to) {
+  for (auto& [id, invocation] : invocations_) {
+    if (invocation.reply_to.caller == reply_to.caller && invocation.reply_to.question == reply_to.question &&
+        invocation.reply_to.call == reply_to.call) {
+      return &invocation;
+    }
+  }
+  return nullptr;
+}
+
+std::uint32_t WorkerContext::current_id() {
+  const v8::Local<v8::Data> data = v8()->GetContinuationPreservedEmbedderDataV2();
+  if (data.IsEmpty() || !data->IsValue()) return 0;
+  v8::Local<v8::Value> value = data.As<v8::Value>();
+  // A number, or an array whose first element is the number and whose rest belongs to AsyncLocalStorage.
+  if (value->IsArray()) {
+    if (!value.As<v8::Array>()->Get(isolate_.context(), 0).ToLocal(&value)) return 0;
+  }
+  return value->IsUint32() ? value.As<v8::Uint32>()->Value() : 0;
+}
+
+Invocation* WorkerContext::current() { return find_invocation(current_id()); }
+
+void WorkerContext::set_current(std::uint32_t id) {
+  if (id == 0) {
+    v8()->SetContinuationPreservedEmbedderDataV2(v8::Undefined(v8()));
+  } else {
+    v8()->SetContinuationPreservedEmbedderDataV2(v8::Integer::NewFromUnsigned(v8(), id));
+  }
+}
+
+void WorkerContext::answer(Invocation& invocation, Outcome outcome) {
+  if (invocation.answered) return;
+  invocation.answered = true;
+  const bool continues = invocation.holds > 0;
+  host_.answer(invocation.reply_to, std::move(outcome), static_cast<std::uint32_t>(invocation.cpu_nanos / 1000),
+               continues);
+  if (invocation.deadline_timer != 0) {
+    host_.cancel_timer(invocation.deadline_timer);
+    invocation.deadline_timer = 0;
+  }
+  if (continues && spec_.limits.wait_until.count() > 0) {
+    invocation.deadline_timer =
+        host_.start_timer(spec_.id, spec_.limits.wait_until, DeadlineEvent{invocation.id, true});
+  }
+}
+
+bool WorkerContext::end_if_done(Invocation& invocation, Leftovers& leftovers) {
+  if (!invocation.answered || invocation.holds > 0) return false;
+  const std::uint32_t id = invocation.id;
+  if (invocation.deadline_timer != 0) {
+    host_.cancel_timer(invocation.deadline_timer);
+    host_.finished(invocation.reply_to, static_cast<std::uint32_t>(invocation.cpu_nanos / 1000));
+  }
+  if (invocation.timers > 0) {
+    for (auto timer = timers_.begin(); timer != timers_.end();) {
+      if (timer->second.invocation == id) {
+        host_.cancel_timer(timer->second.host_timer);
+        leftovers.timers.push_back(timer->first);
+        timer = timers_.erase(timer);
+      } else {
+        ++timer;
+      }
+    }
+  }
+  if (invocation.streams > 0) {
+    std::vector<std::uint32_t> numbers;
+    for (auto& [number, body] : bodies_) {
+      if (body.invocation == id) numbers.push_back(number);
+    }
+    for (const auto number : numbers) drop_body(number);
+    numbers.clear();
+    for (auto& [number, writer] : writers_) {
+      if (writer.invocation == id) numbers.push_back(number);
+    }
+    for (const auto number : numbers) {
+      host_.end(*writers_[number].stream, "The invocation that wrote this stream has ended.");
+      drop_writer(number);
+    }
+  }
+  if (!calls_.empty()) {
+    for (auto call = calls_.begin(); call != calls_.end();) {
+      if (call->second == id) {
+        host_.cancel_call(call->first);
+        leftovers.calls.push_back(call->first);
+        call = calls_.erase(call);
+      } else {
+        ++call;
+      }
+    }
+  }
+  invocations_.erase(id);
+  return true;
+}
+
+void WorkerContext::abandon(std::uint32_t culprit, const CallError& culprit_error, const CallError& other_error) {
+  for (auto& [id, invocation] : invocations_) {
+    invocation.holds = 0;
+    if (!invocation.answered) {
+      answer(invocation, id == culprit ? culprit_error : other_error);
+    } else {
+      host_.finished(invocation.reply_to, static_cast<std::uint32_t>(invocation.cpu_nanos / 1000));
+    }
+    if (invocation.deadline_timer != 0) host_.cancel_timer(invocation.deadline_timer);
+  }
+  for (auto& [number, timer] : timers_) host_.cancel_timer(timer.host_timer);
+  for (auto& [call, invocation] : calls_) host_.cancel_call(call);
+  for (auto& [number, body] : bodies_) {
+    if (body.body.stream != nullptr) host_.stop(*body.body.stream);
+  }
+  for (auto& [number, writer] : writers_) host_.end(*writer.stream, culprit_error.message);
+  invocations_.clear();
+  timers_.clear();
+  calls_.clear();
+  bodies_.clear();
+  writers_.clear();
+}
+
+std::uint32_t WorkerContext::add_body(HostBody body, std::uint32_t invocation) {
+  if (body.is_none()) return 0;
+  const std::uint32_t number = next_body_++;
+  Incoming& incoming = bodies_[number];
+  incoming.body = std::move(body);
+  incoming.invocation = invocation;
+  if (Invocation* owner = find_invocation(invocation)) ++owner->streams;
+  return number;
+}
+
+WorkerContext::Incoming* WorkerContext::find_body(std::uint32_t number) {
+  const auto found = bodies_.find(number);
+  return found == bodies_.end() ? nullptr : &found->second;
+}
+
+void WorkerContext::drop_body(std::uint32_t number) {
+  const auto found = bodies_.find(number);
+  if (found == bodies_.end()) return;
+  if (!found->second.pull.IsEmpty()) --pulls_pending;
+  if (found->second.body.stream != nullptr) host_.stop(*found->second.body.stream);
+  if (Invocation* owner = find_invocation(found->second.invocation)) --owner->streams;
+  bodies_.erase(found);
+}
+
+std::uint32_t WorkerContext::add_writer(std::uint32_t invocation) {
+  const std::uint32_t number = next_writer_++;
+  Outgoing& outgoing = writers_[number];
+  outgoing.stream = host_.open_stream(spec_.id, number);
+  outgoing.invocation = invocation;
+  if (Invocation* owner = find_invocation(invocation)) ++owner->streams;
+  return number;
+}
+
+WorkerContext::Outgoing* WorkerContext::find_writer(std::uint32_t number) {
+  const auto found = writers_.find(number);
+  return found == writers_.end() ? nullptr : &found->second;
+}
+
+void WorkerContext::drop_writer(std::uint32_t number) {
+  const auto found = writers_.find(number);
+  if (found == writers_.end()) return;
+  if (!found->second.room.IsEmpty()) --writes_pending;
+  if (Invocation* owner = find_invocation(found->second.invocation)) --owner->streams;
+  writers_.erase(found);
+}
+
+v8::Local<v8::Function> WorkerContext::runtime_function(const char* name) {
+  return isolate_.runtime()
+      ->Get(isolate_.context(), to_name(v8(), name))
+      .ToLocalChecked()
+      .As<v8::Function>();
+}
+
+void WorkerContext::throw_fault(Fault fault, std::string_view message) {
+  const FaultInfo& info = info_of(fault);
+  v8::Local<v8::Value> arguments[2] = {to_name(v8(), info.code),
+                                       to_string(v8(), message.empty() ? info.message : message)};
+  v8::Local<v8::Value> error;
+  if (runtime_function("faultError")->Call(isolate_.context(), v8::Undefined(v8()), 2, arguments).ToLocal(&error)) {
+    v8()->ThrowException(error);
+  }
+}
+
+}  // namespace insula::runner

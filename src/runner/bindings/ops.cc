@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ops: the table, its references for the snapshot, and the built-ins' source.
+#include "src/runner/bindings/ops.h"
+
+#include <cstring>
+
+#include "src/runner/isolate/convert.h"
+
+// The bundled built-ins, made by tools/build_builtins (ASCII only).
+extern "C" const char insula_builtins_source[];
+extern "C" const std::size_t insula_builtins_source_bytes;
+
+namespace insula::runner {
+namespace {
+
+// The source is a constant of this library; V8 keeps only a pointer to the resource, so that a thousand isolates share
+// one copy.
+class BuiltinsSource final : public v8::String::ExternalOneByteStringResource {
+ public:
+  const char* data() const override { return insula_builtins_source; }
+  std::size_t length() const override { return insula_builtins_source_bytes; }
+  void Dispose() override {}
+};
+
+BuiltinsSource the_source;
+
+std::vector<intptr_t> make_references() {
+  std::vector<intptr_t> references;
+  for (const Op& op : all_ops()) references.push_back(reinterpret_cast<intptr_t>(op.callback));
+  references.push_back(reinterpret_cast<intptr_t>(&the_source));
+  references.push_back(0);
+  return references;
+}
+
+}  // namespace
+
+std::vector<Op> all_ops() {
+  std::vector<Op> ops;
+  for (const auto part : {url_ops(), text_ops(), host_ops(), body_ops(), call_ops()}) {
+    ops.insert(ops.end(), part.begin(), part.end());
+  }
+  return ops;
+}
+
+const intptr_t* external_references() {
+  static const std::vector<intptr_t> references = make_references();
+  return references.data();
+}
+
+std::uint32_t ops_hash() {
+  std::uint32_t hash = 2166136261u;  // FNV-1a
+  const auto mix = [&hash](const char* text, std::size_t size) {
+    for (std::size_t index = 0; index < size; ++index) {
+      hash = (hash ^ static_cast<unsigned char>(text[index])) * 16777619u;
+    }
+  };
+  for (const Op& op : all_ops()) mix(op.name, std::strlen(op.name) + 1);
+  mix(insula_builtins_source, insula_builtins_source_bytes);
+  return hash;
+}
+
+v8::Local<v8::Object> make_ops(v8::Isolate* isolate, v8::Local<v8::Context> context) {
+  const auto ops = v8::Object::New(isolate);
+  for (const Op& op : all_ops()) {
+    const auto function = v8::FunctionTemplate::New(isolate, op.callback, {}, {}, 0,
+                                                    v8::ConstructorBehavior::kThrow)
+                              ->GetFunction(context)
+                              .ToLocalChecked();
+    ops->Set(context, to_name(isolate, op.name), function).Check();
+  }
+  return ops;
+}
+
+v8::Local<v8::String> builtins_source(v8::Isolate* isolate) {
+  return v8::String::NewExternalOneByte(isolate, &the_source).ToLocalChecked();
+}
+
+}  // namespace insula::runner

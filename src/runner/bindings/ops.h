@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of native calls: the C++ half of src/builtins/internal/ops.d.ts.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <v8.h>
+
+namespace insula::runner {
+
+struct Op {
+  const char* name;
+  v8::FunctionCallback callback;
+};
+
+std::span<const Op> url_ops();
+std::span<const Op> text_ops();
+std::span<const Op> host_ops();   // time, timers, random, console, invocation, values
+std::span<const Op> body_ops();   // bodies and streams
+std::span<const Op> call_ops();   // calls out, answers, code of dynamic Workers
+
+// Every op, in a fixed order.
+std::vector<Op> all_ops();
+// For V8: addresses that the snapshot names, null-terminated; the same array in builder and runner.
+const intptr_t* external_references();
+// Changes when an op is added, removed or renamed: ties a snapshot to its build.
+std::uint32_t ops_hash();
+
+// Makes the `ops` object in a context that will be snapshotted.
+v8::Local<v8::Object> make_ops(v8::Isolate* isolate, v8::Local<v8::Context> context);
+
+// The built-ins' source as a string outside the heap, shared by all isolates. `source` must live for ever.
+v8::Local<v8::String> builtins_source(v8::Isolate* isolate);
+
+}  // namespace insula::runner

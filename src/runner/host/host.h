@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Host: the loop between the socket and the mailboxes, the threads that run it, and the life of the runner's Workers.
+//
+//   supervisor ◄══ frames ══► [host] ◄── events, calls ──► workers (one isolate each)
+//
+// Threads. All executors are equal. One of them at a time polls the socket: it reads all frames that have arrived, posts
+// them to mailboxes, runs the ready isolates itself, and then writes everything that came of it at once; so a request
+// wakes no second thread. The monitor watches: an executor whose isolate runs for more than a few milliseconds is set
+// aside and another one takes over the loop, so that a spinning isolate costs its neighbours CPU but no stall. The
+// maintainer makes blank isolates ahead of need, disposes of dead ones, and evicts idle ones.
+//
+// Locking. `mutex_` guards everything here and is never held while an isolate runs.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "src/protocol/board.h"
+#include "src/protocol/frames.h"
+#include "src/runner/host/stream.h"
+#include "src/runner/isolate/events.h"
+#include "src/runner/isolate/slot.h"
+#include "src/runner/worker/worker.h"
+
+namespace insula::runner {
+
+struct HostOptions {
+  std::size_t isolates_max = 2000;
+  std::size_t memory_bytes = 768 * kMiB;
+  milliseconds idle_after{60000};
+  unsigned executors = 8;
+  unsigned parallel = 1;
+  unsigned blank_isolates = 8;
+};
+
+class Host final : public HostCalls {
+ public:
+  Host(int socket, int statm, protocol::Board& board, IsolateFactory& factory, const HostOptions& options);
+  ~Host() override;
+
+  // Makes all threads; they do nothing before go().
+  void start_threads();
+  // Says hello and runs. Returns never: the process ends with the channel.
+  [[noreturn]] void go(const std::vector<std::string>& layers, std::uint32_t start_micros);
+
+  // ---- HostCalls (calls.cc, streams.cc)
+  std::uint32_t start_call(const CallContext& context, CallTarget target, Call call) override;
+  void cancel_call(std::uint32_t call) override;
+  void answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues) override;
+  void finished(const ReplyTo& to, std::uint32_t cpu_micros) override;
+  void preload(const CallContext& context, const CallTarget& target) override;
+  void provide_code(std::uint32_t request, std::variant<WorkerCode, CallError> code) override;
+  std::uint64_t start_timer(WorkerId worker, milliseconds delay, Event event) override;
+  void cancel_timer(std::uint64_t timer) override;
+  StreamPtr open_stream(WorkerId writer_worker, std::uint32_t writer) override;
+  bool write(Stream& stream, Bytes bytes) override;
+  void end(Stream& stream, std::string error) override;
+  void pull(const StreamPtr& stream, WorkerId reader_worker, std::uint32_t body) override;
+  void stop(Stream& stream) override;
+  void log(WorkerId worker, std::uint32_t question, std::string_view level, std::string_view text,
+           bool is_exception) override;
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  using Clock = std::chrono::steady_clock;
+
+  // One Worker and its mailbox.
+  struct Cell {
+    enum class State : std::uint8_t { Idle, Ready, Running };
+    WorkerId id = 0;
+    std::unique_ptr<Worker> worker;
+    std::deque<Event> mailbox;
+    State state = State::Idle;
+    bool pinned = false;
+    bool busy = false;     // invocations are open
+    bool doomed = false;   // unload it when its turn is over
+    bool shrunk = false;
+    std::size_t heap_bytes_max = 0;
+    std::size_t memory_bytes = 0;
+    Clock::time_point used{};
+    std::vector<std::pair<std::uint32_t, std::string>> bound;  // (loader, id) that lead here
+  };
+  using CellPtr = std::shared_ptr<Cell>;
+
+  struct OutCall {
+    WorkerId caller = 0;
+    WorkerId callee = 0;  // local; 0: over the channel
+  };
+
+  struct Executor {
+    ExecutorSlot slot;
+    std::thread thread;
+    bool running = false;     // inside a turn
+    bool set_aside = false;   // ran too long: does not count as active
+    std::uint64_t turn = 0;
+  };
+
+  // loop.cc
+  void executor_main(Executor& self);
+  void run_one(Lock& lock, Executor& self);
+  void poll_once(Lock& lock);
+  void flush(Lock& lock);
+  void wake_poller();
+  int poll_timeout_millis();
+  void fire_timers();
+
+  // monitor.cc
+  void monitor_main();
+  void watch_executors(Lock& lock);
+  void watch_memory();
+
+  // life.cc
+  void maintainer_main();
+  void refill(Lock& lock);
+  void evict_idle(Lock& lock);
+  void make_room();
+  void bury(const CellPtr& cell, std::string_view reason);
+  std::unique_ptr<Worker> take_blank(std::size_t heap_bytes_max);
+
+  // session.cc
+  void receive(BytesView frame);
+  void on_load(const protocol::Load& load);
+  void on_invoke(const protocol::Invoke& invoke);
+  void on_return(const protocol::Return& result);
+  void on_cancel(const protocol::Cancel& cancel);
+  void on_data(const protocol::StreamData& data);
+  void on_end(const protocol::StreamEnd& end);
+  void on_credit(const protocol::StreamCredit& credit);
+  void on_stop(const protocol::StreamStop& stop);
+  void on_need_code(const protocol::NeedCode& need);
+  void on_unload(const protocol::Unload& unload);
+  void on_bind(const protocol::Bind& bind);
+  void send(const protocol::Frame& frame);
+  void post(const CellPtr& cell, Event event);
+  void post(WorkerId worker, Event event);
+  CellPtr find(WorkerId worker);
+  HostBody from_wire(const protocol::Body& body);
+  protocol::Body to_wire(const HostBody& body);
+
+  // streams.cc
+  void pump(Stream& stream);
+  void pump_to_channel(Stream& stream);
+  void pump_to_isolate(Stream& stream);
+  void make_producer_go_on(Stream& stream);
+  StreamPtr stream_of(const Bytes& bytes);
+
+  const int socket_;
+  const int statm_;
+  int wake_ = -1;
+  protocol::Board& board_;
+  IsolateFactory& factory_;
+  const HostOptions options_;
+
+  std::mutex mutex_;
+  std::condition_variable executors_wait_;
+  std::condition_variable monitor_wait_;
+  std::condition_variable maintainer_wait_;
+  bool going_ = false;
+  bool draining_ = false;
+
+  std::vector<std::unique_ptr<Executor>> executors_;
+  std::thread monitor_;
+  std::thread maintainer_;
+  std::thread::id poller_;
+  bool polling_ = false;
+  bool blocked_in_poll_ = false;
+  bool want_writable_ = false;
+  unsigned active_ = 0;
+  std::uint64_t activity_ = 0;
+  bool monitor_sleeps_ = false;
+
+  std::deque<CellPtr> ready_;
+  std::unordered_map<WorkerId, CellPtr> cells_;
+  std::unordered_map<std::uint32_t, std::unordered_map<std::string, WorkerId>> bound_;
+  std::size_t dynamic_cells_ = 0;
+  std::size_t memory_bytes_ = 0;
+  std::vector<std::unique_ptr<Worker>> blanks_;
+  std::vector<std::unique_ptr<Worker>> dead_;
+
+  protocol::FrameReader reader_;  // only the poller
+  Bytes out_;
+  std::size_t out_sent_ = 0;
+  std::unordered_map<std::uint32_t, OutCall> calls_;
+  std::uint32_t next_call_ = 1;
+  std::unordered_map<protocol::QuestionId, WorkerId> questions_;
+  std::unordered_map<protocol::StreamId, StreamPtr> in_streams_;
+  std::unordered_map<protocol::StreamId, StreamPtr> out_streams_;
+  protocol::StreamId next_stream_ = 1;
+
+  struct TimerEntry {
+    WorkerId worker = 0;
+    Event event;
+  };
+  std::map<std::pair<Clock::time_point, std::uint64_t>, TimerEntry> timers_;
+  std::unordered_map<std::uint64_t, Clock::time_point> timer_times_;
+  std::uint64_t next_timer_ = 1;
+  Clock::time_point poll_until_{};
+  std::size_t memory_seen_ = 0;
+};
+
+}  // namespace insula::runner

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Host: the loop of the executors: poll, post, run, write.
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "src/protocol/runner_options.h"
+#include "src/runner/host/host.h"
+
+namespace insula::runner {
+namespace {
+
+constexpr std::size_t kReadBytes = 256 * kKiB;
+constexpr std::size_t kEventsPerTurn = 256;
+constexpr std::size_t kOutKeptBytes = 1 * kMiB;
+
+}  // namespace
+
+Host::Host(int socket, int statm, protocol::Board& board, IsolateFactory& factory, const HostOptions& options)
+    : socket_(socket), statm_(statm), board_(board), factory_(factory), options_(options) {
+  wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  INSULA_CHECK(wake_ >= 0);
+}
+
+Host::~Host() = default;
+
+void Host::start_threads() {
+  INSULA_CHECK(options_.executors <= protocol::kBoardSlots);
+  for (unsigned index = 0; index < options_.executors; ++index) {
+    executors_.push_back(std::make_unique<Executor>());
+  }
+  for (unsigned index = 0; index < options_.executors; ++index) {
+    Executor& executor = *executors_[index];
+    executor.thread = std::thread([this, &executor, index] {
+      executor.slot.adopt(&board_.slots[index]);
+      executor_main(executor);
+    });
+  }
+  monitor_ = std::thread([this] { monitor_main(); });
+  maintainer_ = std::thread([this] { maintainer_main(); });
+}
+
+void Host::go(const std::vector<std::string>& layers, std::uint32_t start_micros) {
+  {
+    const Lock lock(mutex_);
+    protocol::Hello hello;
+    const std::string engine = "V8";
+    hello.engine = engine;
+    for (const std::string& layer : layers) hello.layers.push_back(layer);
+    hello.start_micros = start_micros;
+    send(hello);
+    going_ = true;
+  }
+  executors_wait_.notify_one();
+  maintainer_wait_.notify_one();
+  for (;;) pause();
+}
+
+void Host::executor_main(Executor& self) {
+  Lock lock(mutex_);
+  for (;;) {
+    if (going_ && !ready_.empty() && active_ < options_.parallel) {
+      run_one(lock, self);
+    } else if (going_ && !polling_) {
+      poll_once(lock);
+      self.slot.resume();
+    } else {
+      executors_wait_.wait(lock);
+      self.slot.resume();
+    }
+  }
+}
+
+void Host::run_one(Lock& lock, Executor& self) {
+  const CellPtr cell = std::move(ready_.front());
+  ready_.pop_front();
+  cell->state = Cell::State::Running;
+  std::deque<Event> events;
+  if (cell->mailbox.size() <= kEventsPerTurn) {
+    events.swap(cell->mailbox);
+  } else {
+    for (std::size_t count = 0; count < kEventsPerTurn; ++count) {
+      events.push_back(std::move(cell->mailbox.front()));
+      cell->mailbox.pop_front();
+    }
+  }
+  ++active_;
+  ++activity_;
+  self.running = true;
+  self.set_aside = false;
+  ++self.turn;
+  if (monitor_sleeps_) monitor_wait_.notify_one();
+  const std::size_t heap_bytes_max = cell->heap_bytes_max;
+  std::unique_ptr<Worker> blank;
+  if (cell->worker == nullptr) blank = take_blank(heap_bytes_max);
+  lock.unlock();
+
+  if (cell->worker == nullptr) {
+    cell->worker = blank != nullptr ? std::move(blank) : factory_.make_blank(*this, heap_bytes_max);
+  }
+  const Worker::Turn turn = cell->worker->run(events, self.slot);
+  const std::size_t memory = cell->worker->memory_bytes();
+
+  lock.lock();
+  self.running = false;
+  if (!self.set_aside) --active_;
+  memory_bytes_ += memory - cell->memory_bytes;
+  cell->memory_bytes = memory;
+  cell->busy = turn.busy;
+  cell->used = Clock::now();
+  cell->shrunk = false;
+  if (turn.condemned || turn.load_failed || (cell->doomed && !turn.busy)) {
+    bury(cell, turn.load_failed ? "load-failed" : turn.condemned ? "condemned" : "unloaded");
+  } else if (!cell->mailbox.empty()) {
+    cell->state = Cell::State::Ready;
+    ready_.push_back(cell);
+  } else {
+    cell->state = Cell::State::Idle;
+  }
+  if (memory_bytes_ > options_.memory_bytes) make_room();
+  // Somebody else polls, so nobody would write what this turn produced.
+  if (polling_) flush(lock);
+}
+
+void Host::post(const CellPtr& cell, Event event) {
+  cell->mailbox.push_back(std::move(event));
+  if (cell->state != Cell::State::Idle) return;
+  cell->state = Cell::State::Ready;
+  ready_.push_back(cell);
+  // The poller runs it next, or the executor that posts it does. Only when all of those are asleep, or stuck, must
+  // somebody be told.
+  if (active_ < options_.parallel && blocked_in_poll_) wake_poller();
+}
+
+void Host::post(WorkerId worker, Event event) {
+  if (const CellPtr cell = find(worker)) post(cell, std::move(event));
+}
+
+Host::CellPtr Host::find(WorkerId worker) {
+  const auto found = cells_.find(worker);
+  return found == cells_.end() ? nullptr : found->second;
+}
+
+void Host::wake_poller() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);
+}
+
+void Host::flush(Lock&) {
+  while (out_sent_ < out_.size()) {
+    const ssize_t sent =
+        ::send(socket_, out_.data() + out_sent_, out_.size() - out_sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0) {
+      out_sent_ += static_cast<std::size_t>(sent);
+      continue;
+    }
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      if (!want_writable_ && blocked_in_poll_ && poller_ != std::this_thread::get_id()) wake_poller();
+      want_writable_ = true;
+      return;
+    }
+    _exit(protocol::kExitSupervisorGone);
+  }
+  out_sent_ = 0;
+  if (out_.capacity() > kOutKeptBytes) {
+    out_ = Bytes();
+  } else {
+    out_.clear();
+  }
+  want_writable_ = false;
+}
+
+int Host::poll_timeout_millis() {
+  if (!ready_.empty() && active_ < options_.parallel) return 0;
+  if (timers_.empty()) {
+    poll_until_ = Clock::time_point::max();
+    return -1;
+  }
+  poll_until_ = timers_.begin()->first.first;
+  const auto left = std::chrono::ceil<milliseconds>(poll_until_ - Clock::now()).count();
+  return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60000));
+}
+
+void Host::poll_once(Lock& lock) {
+  polling_ = true;
+  poller_ = std::this_thread::get_id();
+  flush(lock);
+  // Read first, wait only when there is nothing: under load this saves a system call a batch.
+  const auto space = reader_.space(kReadBytes);
+  ssize_t got = ::recv(socket_, space.data, space.size, MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+    const int timeout = poll_timeout_millis();
+    if (timeout != 0) {
+      const short wanted = want_writable_ ? POLLIN | POLLOUT : POLLIN;
+      pollfd fds[2] = {{socket_, wanted, 0}, {wake_, POLLIN, 0}};
+      blocked_in_poll_ = true;
+      lock.unlock();
+      ::poll(fds, 2, timeout);
+      lock.lock();
+      blocked_in_poll_ = false;
+      if ((fds[1].revents & POLLIN) != 0) {
+        std::uint64_t count = 0;
+        [[maybe_unused]] const auto read_bytes = ::read(wake_, &count, sizeof count);
+      }
+      if (want_writable_) flush(lock);
+      got = ::recv(socket_, space.data, space.size, MSG_DONTWAIT);
+    }
+  }
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+    _exit(protocol::kExitSupervisorGone);
+  }
+  if (got > 0) {
+    reader_.commit(static_cast<std::size_t>(got));
+    for (;;) {
+      const auto frame = reader_.next();
+      // The supervisor does not lie; a broken channel cannot be repaired.
+      if (!frame) _exit(protocol::kExitSupervisorGone);
+      if (frame->empty()) break;
+      receive(*frame);
+    }
+  }
+  fire_timers();
+  polling_ = false;
+}
+
+void Host::fire_timers() {
+  if (timers_.empty()) return;
+  const auto now = Clock::now();
+  while (!timers_.empty() && timers_.begin()->first.first <= now) {
+    auto node = timers_.extract(timers_.begin());
+    timer_times_.erase(node.key().second);
+    post(node.mapped().worker, std::move(node.mapped().event));
+  }
+}
+
+}  // namespace insula::runner

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Host: frames from the supervisor become events; the other way, frames are queued for the next write.
+#include <unistd.h>
+
+#include "src/protocol/runner_options.h"
+#include "src/runner/host/host.h"
+
+namespace insula::runner {
+
+void Host::send(const protocol::Frame& frame) { protocol::append_frame(out_, frame); }
+
+void Host::receive(BytesView bytes) {
+  const auto frame = protocol::decode_frame(bytes);
+  if (!frame) _exit(protocol::kExitSupervisorGone);
+  struct Visitor {
+    Host& host;
+    void operator()(const protocol::Invoke& item) { host.on_invoke(item); }
+    void operator()(const protocol::Return& item) { host.on_return(item); }
+    void operator()(const protocol::Cancel& item) { host.on_cancel(item); }
+    void operator()(const protocol::StreamData& item) { host.on_data(item); }
+    void operator()(const protocol::StreamEnd& item) { host.on_end(item); }
+    void operator()(const protocol::StreamCredit& item) { host.on_credit(item); }
+    void operator()(const protocol::StreamStop& item) { host.on_stop(item); }
+    void operator()(const protocol::Load& item) { host.on_load(item); }
+    void operator()(const protocol::Unload& item) { host.on_unload(item); }
+    void operator()(const protocol::NeedCode& item) { host.on_need_code(item); }
+    void operator()(const protocol::Bind& item) { host.on_bind(item); }
+    void operator()(const protocol::Ping& item) { host.send(protocol::Pong{item.number}); }
+    void operator()(const protocol::Drain&) { host.draining_ = true; }
+    void operator()(const protocol::Hello&) {}
+    void operator()(const protocol::Finished&) {}
+    void operator()(const protocol::Evicted&) {}
+    void operator()(const protocol::Preload&) {}
+    void operator()(const protocol::Code&) {}
+    void operator()(const protocol::LogLine&) {}
+    void operator()(const protocol::Pong&) {}
+    void operator()(const protocol::Usage&) {}
+    void operator()(const protocol::Release&) {}
+  };
+  std::visit(Visitor{*this}, *frame);
+}
+
+void Host::on_load(const protocol::Load& load) {
+  auto spec = std::make_unique<WorkerSpec>();
+  spec->id = load.worker;
+  spec->name = load.name;
+  spec->dynamic_id = load.dynamic_id;
+  spec->is_tenant = load.is_tenant;
+  spec->is_pinned = load.is_pinned;
+  spec->frozen_clock = load.frozen_clock;
+  spec->compatibility_date = load.code.compatibility_date;
+  for (const auto flag : load.code.compatibility_flags) spec->compatibility_flags.emplace_back(flag);
+  spec->main_module = load.code.main_module;
+  for (const protocol::Module& module : load.code.modules) {
+    spec->modules.push_back(
+        {std::string(module.name), static_cast<std::uint8_t>(module.kind), Bytes(module.bytes)});
+  }
+  spec->env = load.code.env;
+  for (const protocol::Binding& binding : load.bindings) {
+    spec->bindings.push_back({std::string(binding.name), static_cast<EnvEntry::Kind>(binding.kind),
+                              std::string(binding.text), binding.capability});
+  }
+  spec->outbound = load.outbound;
+  spec->limits = load.limits;
+
+  auto cell = std::make_shared<Cell>();
+  cell->id = load.worker;
+  cell->pinned = load.is_pinned;
+  cell->heap_bytes_max = load.limits.memory_bytes;
+  cell->used = Clock::now();
+  cells_[cell->id] = cell;
+  if (!cell->pinned) {
+    ++dynamic_cells_;
+    make_room();
+  }
+  post(cell, LoadEvent{std::move(spec)});
+  maintainer_wait_.notify_one();
+}
+
+void Host::on_invoke(const protocol::Invoke& invoke) {
+  const CellPtr cell = find(invoke.target.number);
+  if (cell == nullptr) {
+    CallError lost = error_of(Fault::IsolateLost);
+    protocol::Return result;
+    result.question = invoke.question;
+    protocol::ErrorInfo info;
+    info.fault = lost.fault;
+    info.name = lost.name;
+    info.message = lost.message;
+    info.undelivered = true;
+    result.outcome = info;
+    send(result);
+    return;
+  }
+  InvokeEvent event;
+  event.reply_to.question = invoke.question;
+  event.depth = invoke.depth;
+  event.cpu_millis = invoke.cpu_millis;
+  event.subrequests = invoke.subrequests;
+  event.entrypoint = invoke.target.entrypoint;
+  event.props = invoke.target.props;
+  if (const auto* fetch = std::get_if<protocol::FetchRequest>(&invoke.call)) {
+    FetchCall call;
+    call.method = fetch->method;
+    call.url = fetch->url;
+    call.headers = fetch->headers;
+    call.cf = fetch->cf;
+    call.body = from_wire(fetch->body);
+    event.call = std::move(call);
+  } else {
+    const auto& rpc = std::get<protocol::RpcCall>(invoke.call);
+    RpcCall call;
+    for (const auto part : rpc.path) call.path.emplace_back(part);
+    call.arguments = rpc.arguments;
+    call.is_call = rpc.is_call;
+    event.call = std::move(call);
+  }
+  questions_[invoke.question] = cell->id;
+  cell->busy = true;
+  post(cell, std::move(event));
+}
+
+void Host::on_return(const protocol::Return& result) {
+  const auto found = calls_.find(result.question);
+  if (found == calls_.end()) return;
+  const WorkerId caller = found->second.caller;
+  calls_.erase(found);
+  ReturnEvent event;
+  event.call = result.question;
+  if (const auto* fetch = std::get_if<protocol::FetchResponse>(&result.outcome)) {
+    FetchResult response;
+    response.status = fetch->status;
+    response.status_text = fetch->status_text;
+    response.headers = fetch->headers;
+    response.body = from_wire(fetch->body);
+    event.outcome = std::move(response);
+  } else if (const auto* value = std::get_if<protocol::RpcValue>(&result.outcome)) {
+    event.outcome = RpcResult{Bytes(value->bytes)};
+  } else {
+    const auto& info = std::get<protocol::ErrorInfo>(result.outcome);
+    CallError error;
+    error.fault = info.fault;
+    error.name = info.name;
+    error.message = info.message;
+    error.properties = info.properties;
+    error.remote = info.remote;
+    event.outcome = std::move(error);
+  }
+  post(caller, std::move(event));
+}
+
+void Host::on_cancel(const protocol::Cancel& cancel) {
+  const auto found = questions_.find(cancel.question);
+  if (found == questions_.end()) return;
+  ReplyTo reply_to;
+  reply_to.question = cancel.question;
+  post(found->second, CancelEvent{reply_to});
+}
+
+void Host::on_need_code(const protocol::NeedCode& need) {
+  if (const CellPtr cell = find(need.worker)) {
+    post(cell, NeedCodeEvent{need.request, need.source});
+    return;
+  }
+  protocol::Code code;
+  code.request = need.request;
+  const FaultInfo& cancelled = info_of(Fault::Cancelled);
+  protocol::ErrorInfo info;
+  info.fault = cancelled.code;
+  info.name = "Error";
+  info.message = cancelled.message;
+  code.outcome = info;
+  send(code);
+}
+
+void Host::on_unload(const protocol::Unload& unload) {
+  const CellPtr cell = find(unload.worker);
+  if (cell == nullptr) return;
+  if (cell->state == Cell::State::Idle && !cell->busy) {
+    bury(cell, "unloaded");
+  } else {
+    cell->doomed = true;
+  }
+}
+
+void Host::on_bind(const protocol::Bind& bind) {
+  const CellPtr cell = find(bind.worker);
+  if (cell == nullptr) return;
+  bound_[bind.loader][std::string(bind.id)] = bind.worker;
+  cell->bound.emplace_back(bind.loader, std::string(bind.id));
+}
+
+}  // namespace insula::runner

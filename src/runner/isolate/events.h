@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What travels between the host and a Worker's isolate: events in, calls out. No V8 type is named here.
+//
+//   host ──Event──► mailbox ──► Worker (V8)          Worker ──HostCalls──► host
+//
+// Everything owns its bytes: the frame that carried them is gone when the isolate gets its turn.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "src/base/bytes.h"
+#include "src/base/fault.h"
+#include "src/base/limits.h"
+
+namespace insula::runner {
+
+using WorkerId = std::uint32_t;
+
+class Stream;  // src/runner/host/stream.h
+using StreamPtr = std::shared_ptr<Stream>;
+using SharedBytes = std::shared_ptr<const Bytes>;
+
+// A request or response body outside V8: nothing, complete bytes, or a stream.
+struct HostBody {
+  SharedBytes bytes;
+  StreamPtr stream;
+  std::int64_t length = -1;  // of the stream, when declared
+  bool is_none() const noexcept { return bytes == nullptr && stream == nullptr; }
+};
+
+struct FetchCall {
+  std::string method;
+  std::string url;
+  Bytes headers;
+  Bytes cf;
+  HostBody body;
+};
+
+struct RpcCall {
+  std::vector<std::string> path;
+  Bytes arguments;
+  bool is_call = true;
+};
+
+using Call = std::variant<FetchCall, RpcCall>;
+
+struct FetchResult {
+  std::uint16_t status = 200;
+  std::string status_text;
+  Bytes headers;
+  HostBody body;
+};
+
+struct RpcResult {
+  Bytes value;
+};
+
+struct CallError {
+  std::string fault;  // "ERR_..." or empty for the callee's own error
+  std::string name;
+  std::string message;
+  std::string stack;
+  Bytes properties;
+  bool remote = false;
+  bool undelivered = false;
+};
+
+using Outcome = std::variant<FetchResult, RpcResult, CallError>;
+
+CallError error_of(Fault fault);
+CallError error_of(Fault fault, std::string message);
+
+// Who waits for an invocation: the supervisor, or an isolate of this same runner.
+struct ReplyTo {
+  std::uint32_t question = 0;  // of the supervisor, when caller is 0
+  WorkerId caller = 0;
+  std::uint32_t call = 0;      // number of the caller's call
+};
+
+struct Module {
+  std::string name;
+  std::uint8_t kind = 0;  // protocol::ModuleKind
+  Bytes bytes;
+};
+
+struct EnvEntry {
+  enum class Kind : std::uint8_t { Text, Json, Loader, Fetcher };
+  std::string name;
+  Kind kind = Kind::Text;
+  std::string text;
+  std::uint32_t capability = 0;
+};
+
+// A Worker to be: everything a blank isolate needs.
+struct WorkerSpec {
+  WorkerId id = 0;
+  std::string name;
+  std::string dynamic_id;
+  bool is_tenant = false;
+  bool is_pinned = false;
+  bool frozen_clock = false;
+  std::string compatibility_date;
+  std::vector<std::string> compatibility_flags;
+  std::string main_module;
+  std::vector<Module> modules;
+  Bytes env;  // serialised value, or empty
+  std::vector<EnvEntry> bindings;
+  std::uint32_t outbound = 0;
+  WorkerLimits limits;
+};
+
+// ---- Events into a mailbox
+
+struct LoadEvent {
+  std::unique_ptr<WorkerSpec> spec;
+};
+struct InvokeEvent {
+  ReplyTo reply_to;
+  std::uint32_t depth = 0;
+  std::uint32_t cpu_millis = 0;   // 0: the Worker's limit
+  std::uint32_t subrequests = 0;  // 0: the Worker's limit
+  std::string entrypoint;
+  Bytes props;
+  Call call;
+};
+struct ReturnEvent {
+  std::uint32_t call = 0;
+  Outcome outcome;
+};
+struct CancelEvent {
+  ReplyTo reply_to;
+};
+struct TimerEvent {
+  std::uint32_t timer = 0;
+};
+struct NeedCodeEvent {
+  std::uint32_t request = 0;
+  std::uint32_t source = 0;
+};
+// Outcome of one pull on a body's stream.
+struct ChunkEvent {
+  std::uint32_t body = 0;
+  Bytes bytes;
+  bool ended = false;
+  std::string error;
+};
+// The reader of a stream that this isolate writes has room again, or wants no more.
+struct WritableEvent {
+  std::uint32_t writer = 0;
+  bool stopped = false;
+};
+// An invocation's own deadline: wall time, or waitUntil after the response.
+struct DeadlineEvent {
+  std::uint32_t invocation = 0;
+  bool after_response = false;
+};
+
+using Event = std::variant<LoadEvent, InvokeEvent, ReturnEvent, CancelEvent, TimerEvent, NeedCodeEvent, ChunkEvent,
+                           WritableEvent, DeadlineEvent>;
+
+// ---- Calls out of an isolate
+
+struct CallTarget {
+  enum class Kind : std::uint8_t { Capability, Dynamic, Outbound };
+  Kind kind = Kind::Capability;
+  std::uint32_t capability = 0;  // or the loader's, for Dynamic
+  std::string id;
+  std::uint32_t anonymous = 0;
+  std::uint32_t source = 0;
+  std::string entrypoint;
+  Bytes props;
+  std::uint32_t cpu_millis = 0;
+  std::uint32_t subrequests = 0;
+};
+
+// Who calls: identity and place in the call tree, as the host needs them.
+struct CallContext {
+  WorkerId worker = 0;
+  std::uint32_t question = 0;  // of the supervisor; 0 when the caller is local
+  std::uint32_t depth = 0;
+};
+
+struct WorkerCode {
+  std::string compatibility_date;
+  std::vector<std::string> compatibility_flags;
+  std::string main_module;
+  std::vector<Module> modules;
+  Bytes env;
+  bool outbound_blocked = false;
+  std::uint32_t cpu_millis = 0;
+  std::uint32_t subrequests = 0;
+};
+
+// What an isolate may ask of the host. Every method may be called from any executor thread; none blocks, none calls
+// back into the isolate: answers come as events.
+class HostCalls {
+ public:
+  virtual ~HostCalls() = default;
+
+  virtual std::uint32_t start_call(const CallContext& context, CallTarget target, Call call) = 0;
+  virtual void cancel_call(std::uint32_t call) = 0;
+  virtual void answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues) = 0;
+  virtual void finished(const ReplyTo& to, std::uint32_t cpu_micros) = 0;
+  virtual void preload(const CallContext& context, const CallTarget& target) = 0;
+  virtual void provide_code(std::uint32_t request, std::variant<WorkerCode, CallError> code) = 0;
+
+  // A timer or deadline event for this Worker after `delay`. Returns a number for cancel_timer().
+  virtual std::uint64_t start_timer(WorkerId worker, milliseconds delay, Event event) = 0;
+  virtual void cancel_timer(std::uint64_t timer) = 0;
+
+  virtual StreamPtr open_stream(WorkerId writer_worker, std::uint32_t writer) = 0;
+  // True: write on. False: a WritableEvent will come.
+  virtual bool write(Stream& stream, Bytes bytes) = 0;
+  virtual void end(Stream& stream, std::string error) = 0;
+  virtual void pull(const StreamPtr& stream, WorkerId reader_worker, std::uint32_t body) = 0;
+  virtual void stop(Stream& stream) = 0;
+
+  virtual void log(WorkerId worker, std::uint32_t question, std::string_view level, std::string_view text,
+                   bool is_exception) = 0;
+};
+
+}  // namespace insula::runner
