@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// setTimeout and its kin (https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timers). The host counts
+// the time and calls fireTimer(id); what to do then is kept here. A timer belongs to the invocation that started it and
+// ends with it.
+
+import { badArgument, requireInvocation } from "../internal/errors.ts";
+import { apply, mapDelete, mapForEach, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
+
+interface Timer {
+  callback: (...args: unknown[]) => unknown;
+  args: readonly unknown[] | null;
+  delay: number;
+  repeats: boolean;
+  invocation: number;
+}
+
+const global = "ServiceWorkerGlobalScope";
+const timers = new SafeMap<number, Timer>();
+let lastId = 0;
+
+// Milliseconds as a whole number that fits 32 bits; what does not is "at once", as browsers do.
+function toDelay(value: unknown): number {
+  const delay = Number(value) | 0;
+  return delay > 0 ? delay : 0;
+}
+
+function start(callback: unknown, delay: unknown, args: readonly unknown[] | null, repeats: boolean): number {
+  requireInvocation();
+  const id = ++lastId;
+  const timer: Timer = {
+    callback: callback as Timer["callback"],
+    args,
+    delay: toDelay(delay),
+    repeats,
+    invocation: ops.invocation(),
+  };
+  ops.timer_start(id, timer.delay);  // Throws when the invocation has too many: then there is nothing to forget.
+  mapSet(timers, id, timer);
+  return id;
+}
+
+// A timer of the runtime itself.
+export function setTimer(callback: () => void, delay: number): number {
+  return start(callback, delay, null, false);
+}
+
+export function clearTimer(id: number): void {
+  if (mapDelete(timers, id)) ops.timer_cancel(id);
+}
+
+export function setTimeout(callback: (...args: never[]) => unknown, delay?: number, ...args: unknown[]): number {
+  if (typeof callback !== "function") throw badArgument("setTimeout", global, 1, "function");
+  return start(callback, delay, args.length === 0 ? null : args, false);
+}
+
+export function setInterval(callback: (...args: never[]) => unknown, delay?: number, ...args: unknown[]): number {
+  if (typeof callback !== "function") throw badArgument("setInterval", global, 1, "function");
+  return start(callback, delay, args.length === 0 ? null : args, true);
+}
+
+export function clearTimeout(id?: number): void {
+  if (id !== undefined && id !== null) clearTimer(Number(id));
+}
+
+export function clearInterval(id?: number): void {
+  if (id !== undefined && id !== null) clearTimer(Number(id));
+}
+
+// Called by the host when a delay has passed. What the callback throws is the caller's to report.
+export function fireTimer(id: number): void {
+  const timer = mapGet(timers, id);
+  if (timer === undefined) return;
+  if (!timer.repeats) mapDelete(timers, id);
+  try {
+    apply(timer.callback, undefined, timer.args ?? []);
+  } finally {
+    if (timer.repeats && mapGet(timers, id) === timer) ops.timer_start(id, timer.delay);
+  }
+}
+
+// Called when an invocation is over: the host has dropped its timers.
+export function forgetTimersOf(invocation: number): void {
+  mapForEach(timers, (timer: Timer, id: number) => {
+    if (timer.invocation === invocation) mapDelete(timers, id);
+  });
+}
+
+export function queueMicrotask(callback: () => unknown): void {
+  if (typeof callback !== "function") throw badArgument("queueMicrotask", global, 1, "function");
+  promiseThen(promiseResolve(), () => {
+    apply(callback, undefined, []);
+  });
+}
