@@ -4,6 +4,7 @@
 #include "src/supervisor/config/value.h"
 
 #include <optional>
+#include <utility>
 
 #include <boost/json/basic_parser_impl.hpp>
 #include <fmt/format.h>
@@ -43,7 +44,7 @@ class Builder {
       complaint = fmt::format("\"{}\" is already set in line {}", text_, value.line);
       return refuse(error);
     }
-    object.emplace_back(std::exchange(text_, {}), Value{{}, line});
+    object.push_back({std::exchange(text_, {}), Value{{}, line}});
     return true;
   }
   bool on_string_part(string_view part, std::size_t, error_code&) { return append(part); }
@@ -90,7 +91,7 @@ class Builder {
     } else if (auto* array = std::get_if<Value::Array>(&open_.back().data)) {
       array->push_back(std::move(value));
     } else {
-      std::get<Value::Object>(open_.back().data).back().second.data = std::move(value.data);
+      std::get<Value::Object>(open_.back().data).back().value.data = std::move(value.data);
     }
     return true;
   }

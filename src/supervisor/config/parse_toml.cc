@@ -21,7 +21,7 @@ Result<Value::Data> convert_data(const toml::node& node, std::size_t depth) {
     Value::Object object;
     for (const auto& [key, member] : *table) {
       TRY(auto value, convert(member, depth + 1));
-      object.emplace_back(std::string(key.str()), std::move(value));
+      object.push_back({std::string(key.str()), std::move(value)});
     }
     return Value::Data(std::move(object));
   }

@@ -39,9 +39,9 @@ Result<> append_json(std::string& out, const Value& value) {
     out += '{';
     for (const auto& member : *object) {
       if (&member != object->data()) out += ',';
-      append_quoted(out, member.first);
+      append_quoted(out, member.name);
       out += ':';
-      TRY_VOID(append_json(out, member.second));
+      TRY_VOID(append_json(out, member.value));
     }
     out += '}';
   } else {
@@ -64,7 +64,7 @@ bool Value::holds_something() const {
   if (const auto* array = as<Array>()) return !array->empty();
   if (const auto* object = as<Object>()) {
     for (const auto& member : *object) {
-      if (member.second.holds_something()) return true;
+      if (member.value.holds_something()) return true;
     }
     return false;
   }

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -17,10 +16,12 @@
 
 namespace insula::config {
 
+struct Member;
+
 struct Value {
   struct Null {};
   using Array = std::vector<Value>;
-  using Object = std::vector<std::pair<std::string, Value>>;  // in the order of the file, keys unique
+  using Object = std::vector<Member>;  // in the order of the file, keys unique
   using Data = std::variant<Null, bool, std::int64_t, double, std::string, Array, Object>;
 
   Data data;
@@ -34,6 +35,11 @@ struct Value {
   std::string_view kind() const;
   // False for null, "", [] and {}.
   bool holds_something() const;
+};
+
+struct Member {
+  std::string name;
+  Value value;
 };
 
 // How deep lists and tables may nest.

@@ -36,9 +36,9 @@ TEST(Jsonc, MembersKnowTheirLines) {
   ASSERT_TRUE(value);
   const auto& members = *value->as<Value::Object>();
   EXPECT_EQ(value->line, 1);
-  EXPECT_EQ(members[0].second.line, 2);
-  EXPECT_EQ(members[1].second.line, 4);
-  EXPECT_EQ((*members[1].second.as<Value::Object>())[0].second.line, 5);
+  EXPECT_EQ(members[0].value.line, 2);
+  EXPECT_EQ(members[1].value.line, 4);
+  EXPECT_EQ((*members[1].value.as<Value::Object>())[0].value.line, 5);
 }
 
 TEST(Jsonc, ProblemsHaveAPlace) {
@@ -62,7 +62,7 @@ TEST(Toml, BecomesTheSameTree) {
             R"({"a":[1,2.5E0],"d":"2026-11-17","e":{"f":true},"g":[{"h":"x"}]})");
   const auto value = parse_toml("\n\nname = 1\n[vars]\nx = 2\n", "f");
   ASSERT_TRUE(value);
-  EXPECT_EQ((*value->as<Value::Object>())[0].second.line, 3);
+  EXPECT_EQ((*value->as<Value::Object>())[0].value.line, 3);
 }
 
 TEST(Toml, ProblemsHaveAPlace) {
