@@ -14,6 +14,7 @@ import { runFuzzers } from './suites/fuzz.ts';
 import { runNodeTests } from './suites/node_tests.ts';
 import { buildFolder, type Outcome } from './suites/outcome.ts';
 import { runRooms } from './suites/rooms.ts';
+import { runTypes } from './suites/types.ts';
 import { runUnitTests } from './suites/unit.ts';
 
 type Suite = () => Promise<Outcome>;
@@ -22,6 +23,7 @@ const minute = 60_000;
 
 const suites: Record<string, Suite> = {
   rooms: runRooms,
+  types: runTypes,
   unit: runUnitTests,
   builtins: () => runNodeTests('tests/builtins', 3 * minute),
   integration: () => runNodeTests('tests/integration', 6 * minute),
@@ -56,4 +58,4 @@ for (const [name, run] of Object.entries(suites)) {
   console.log(`${name.padEnd(13)} ${outcome.passed} passed, ${outcome.failed} failed${skipped} (${seconds} s)`);
 }
 console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+process.exitCode = failed === 0 ? 0 : 1; // not exit(): what was written may still be on its way
