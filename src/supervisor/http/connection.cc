@@ -292,6 +292,7 @@ void Connection::drain_body() {
   if (const auto source = std::move(body_source_)) {
     source->fail(Error(ErrorCode::Cancelled, "http: the response is complete, the rest of the request is dropped"));
   }
+  if (closes_after_) is_body_done_ = lingers_ = true;  // there is no next request to look for
 }
 
 Connection::Step Connection::discard_body(std::uint64_t bytes_max) {

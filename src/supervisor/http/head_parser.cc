@@ -323,7 +323,7 @@ HeadOutcome HeadParser::look_for_end(BytesView input) {
   if (first_line_end_ == 0) {
     const std::size_t line_bytes_max = limits_.target_bytes_max + kMethodBytesMax + kVersion11.size() + 2;
     if (input.size() > line_bytes_max) return reject(414, "the request target is too long");
-  } else if (input.size() - first_line_end_ > limits_.header_bytes_max) {
+  } else if (input.size() - first_line_end_ > limits_.header_bytes_max + 2) {  // the empty line does not count
     return reject(431, "the header fields are too long");
   }
   return HeadOutcome::Incomplete;
