@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Broker: routing of what is not a plain capability call.
+#include "src/supervisor/broker/broker.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace insula::broker {
+namespace {
+
+constexpr std::size_t kLogBytesPerSecondMax = 1 * kMiB;  // of one Worker
+constexpr std::size_t kLogTextBytesMax = 64 * kKiB;
+
+LogLevel level_of(std::string_view name) {
+  if (name == "error") return LogLevel::Error;
+  if (name == "warn") return LogLevel::Warn;
+  if (name == "debug") return LogLevel::Debug;
+  return LogLevel::Info;
+}
+
+std::string_view known_level(std::string_view name) {
+  constexpr std::array<std::string_view, 5> kLevels = {"debug", "info", "log", "warn", "error"};
+  return std::find(kLevels.begin(), kLevels.end(), name) != kLevels.end() ? name : "log";
+}
+
+}  // namespace
+
+void Broker::tick() {
+  const Monotonic now = clock_.now();
+  if (now - last_second_ < std::chrono::seconds(1)) return;
+  last_second_ = now;
+  start_log_second();
+  if (dynamic_ != nullptr) dynamic_->expire();
+}
+
+void Broker::on_dynamic_invoke(fleet::IncomingCall& call, const std::shared_ptr<fleet::Capability>& loader) {
+  auto* const binding = dynamic_cast<LoaderCapability*>(loader.get());
+  if (binding == nullptr) {
+    call.session.answer_error(call.answer.question, fleet::error_of(Fault::Internal, "This binding is not a loader."));
+    return;
+  }
+  dynamic_->invoke(call, *binding);
+}
+
+void Broker::on_preload(fleet::Session& session, const protocol::Dynamic& dynamic,
+                        const std::shared_ptr<fleet::Capability>& loader) {
+  if (auto* const binding = dynamic_cast<LoaderCapability*>(loader.get())) dynamic_->preload(session, dynamic, *binding);
+}
+
+void Broker::start_log_second() {
+  std::uint64_t dropped = 0;
+  for (const auto& [owner, budget] : log_budgets_) dropped += budget.dropped;
+  log_budgets_.clear();
+  if (dropped > 0) log_.warn("worker.log_dropped", {{"lines", dropped}});
+}
+
+void Broker::on_log(fleet::Session&, const std::shared_ptr<fleet::WorkerOwner>& owner, const protocol::LogLine& line) {
+  const LogLevel level = line.is_exception ? LogLevel::Error : level_of(line.level);
+  if (!log_.enabled(level)) return;
+  LogBudget& budget = log_budgets_[owner.get()];
+  budget.bytes += line.text.size() + 128;
+  if (budget.bytes > kLogBytesPerSecondMax) {
+    ++budget.dropped;
+    return;
+  }
+  log_.write(level, line.is_exception ? "worker.threw" : "worker.logged",
+             {{"worker", owner == nullptr ? std::string_view() : owner->worker_name()},
+              {"dynamic_id", owner == nullptr ? std::string_view() : owner->dynamic_id()},
+              {"level", known_level(line.level)},
+              {"text", line.text.substr(0, kLogTextBytesMax)}});
+}
+
+}  // namespace insula::broker

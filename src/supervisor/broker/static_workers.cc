@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// StaticWorkers: from configuration to Load frames.
+#include "src/supervisor/broker/static_workers.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "src/supervisor/broker/files.h"
+#include "src/supervisor/broker/loader.h"
+#include "src/supervisor/broker/outbound.h"
+
+namespace insula::broker {
+namespace {
+
+// The words of configuration and protocol have the same order; a new kind must be added to both.
+protocol::ModuleKind kind_of(config::ModuleKind kind) {
+  static_assert(static_cast<int>(config::ModuleKind::Wasm) == static_cast<int>(protocol::ModuleKind::Wasm));
+  return static_cast<protocol::ModuleKind>(kind);
+}
+
+protocol::WorkerCode code_of(const config::Worker& worker) {
+  protocol::WorkerCode code;
+  code.compatibility_date = worker.compatibility_date;
+  code.compatibility_flags.assign(worker.compatibility_flags.begin(), worker.compatibility_flags.end());
+  code.main_module = worker.main_module;
+  for (const config::Module& module : worker.modules) {
+    code.modules.push_back({module.name, kind_of(module.kind), module.bytes});
+  }
+  return code;
+}
+
+}  // namespace
+
+// ---- StaticWorker
+
+void StaticWorker::load(const std::shared_ptr<fleet::Session>& session) {
+  worker_ = session->add_worker(shared_from_this());
+  session_ = session;
+  protocol::Load load;
+  load.worker = worker_;
+  load.name = config_.name;
+  load.is_pinned = true;
+  load.code = code_of(config_);
+  load.limits = config_.limits;
+  load.outbound = session->mint(worker_, outbound_for(config_.name));
+  bind_all(*session, worker_, load);
+  session->send_load(load);
+}
+
+void StaticWorker::bind_all(fleet::Session& session, protocol::WorkerId worker, protocol::Load& load) {
+  for (const auto& [name, text] : config_.text_vars) {
+    load.bindings.push_back({name, protocol::Binding::Kind::Text, text, 0});
+  }
+  for (const auto& [name, json] : config_.json_vars) {
+    load.bindings.push_back({name, protocol::Binding::Kind::Json, json, 0});
+  }
+  for (const config::LoaderBinding& loader : config_.loaders) {
+    // Bindings with equal ids share their Workers; without one, a binding is a world of its own.
+    const std::string space =
+        loader.id.empty() ? fmt::format("binding:{}/{}", config_.name, loader.name) : "id:" + loader.id;
+    auto capability =
+        std::make_shared<LoaderCapability>(all_.dynamic_.open_namespace(space), shared_from_this());
+    load.bindings.push_back({loader.name, protocol::Binding::Kind::Loader, {}, session.mint(worker, std::move(capability))});
+  }
+  for (const config::ServiceBinding& service : config_.services) {
+    auto capability = std::make_shared<ServiceCapability>(all_.find(service.service), service.entrypoint);
+    load.bindings.push_back(
+        {service.name, protocol::Binding::Kind::Fetcher, {}, session.mint(worker, std::move(capability))});
+  }
+  const auto assets = all_.assets_.find(config_.name);
+  if (config_.assets && !config_.assets->name.empty() && assets != all_.assets_.end()) {
+    load.bindings.push_back(
+        {config_.assets->name, protocol::Binding::Kind::Fetcher, {}, session.mint(worker, assets->second)});
+  }
+}
+
+std::shared_ptr<fleet::Capability> StaticWorker::outbound_for(const std::string& partition) {
+  return std::make_shared<OutboundCapability>(all_.outbound_, partition);
+}
+
+void StaticWorker::reach(const std::shared_ptr<fleet::RoutedCall>& call) {
+  if (session_ != nullptr && worker_ != 0) {
+    call->deliver(session_, worker_);
+    return;
+  }
+  waiting_.push_back(call);
+  if (std::exchange(is_awaited_, true)) return;
+  all_.fleet_.when_ready(all_.fleet_.platform(), [self = shared_from_this()](const auto& session) {
+    self->is_awaited_ = false;
+    // A home that was just filled has it; one whose runner gave it up has not.
+    if (self->worker_ == 0) self->load(session);
+    for (const auto& waiting : std::exchange(self->waiting_, {})) waiting->deliver(self->session_, self->worker_);
+  });
+}
+
+void StaticWorker::withdraw(fleet::RoutedCall& call) {
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                                  [&call](const auto& waiting) { return waiting.get() == &call; });
+  if (found != waiting_.end()) waiting_.erase(found);
+}
+
+void StaticWorker::forget(fleet::Session& session, protocol::WorkerId worker) {
+  if (session_.get() != &session || worker_ != worker) return;
+  session.forget_worker(worker);
+  on_worker_gone(session, worker, {});
+}
+
+void StaticWorker::on_worker_gone(fleet::Session& session, protocol::WorkerId worker, std::string_view) {
+  if (session_.get() != &session || worker_ != worker) return;
+  session_.reset();
+  worker_ = 0;
+}
+
+// ---- StaticWorkers
+
+Result<std::unique_ptr<StaticWorkers>> StaticWorkers::create(const config::Config& config, fleet::Fleet& fleet,
+                                                             DynamicWorkers& dynamic, egress::Outbound& outbound) {
+  auto all = std::unique_ptr<StaticWorkers>(new StaticWorkers(config, fleet, dynamic, outbound));
+  for (const config::Worker& worker : config.workers) {
+    all->workers_.push_back(std::make_shared<StaticWorker>(*all, worker));
+    if (worker.assets) {
+      TRY(auto files, open_files(worker.assets->directory));
+      all->assets_.emplace(worker.name, std::move(files));
+    }
+  }
+  for (const config::Worker& worker : config.workers) {
+    for (const config::ServiceBinding& service : worker.services) {
+      if (all->find(service.service) != nullptr) continue;
+      return Error(ErrorCode::InvalidInput, fmt::format("{}: services: \"{}\" names the Worker \"{}\", which is not "
+                                                        "part of this configuration",
+                                                        worker.name, service.name, service.service));
+    }
+  }
+  return all;
+}
+
+void StaticWorkers::load_all(const std::shared_ptr<fleet::Session>& session) {
+  for (const auto& worker : workers_) worker->load(session);
+}
+
+std::shared_ptr<StaticWorker> StaticWorkers::find(std::string_view name) const {
+  const auto found = std::find_if(workers_.begin(), workers_.end(),
+                                  [name](const auto& worker) { return worker->worker_name() == name; });
+  return found == workers_.end() ? nullptr : *found;
+}
+
+void ServiceCapability::invoke(fleet::IncomingCall& call) {
+  std::make_shared<ForwardedCall>(call.answer, ForwardedCall::Fixed{true, entrypoint_})->start(call, worker_);
+}
+
+}  // namespace insula::broker

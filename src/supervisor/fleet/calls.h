@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who talks to a Session: the interfaces through which calls, answers and Workers meet the rooms above.
+//
+//   ReplySink     waits for the outcome of a call that the supervisor made to a runner
+//   Job           works on the answer to a call that a runner made
+//   Capability    what an import number of a runner stands for
+//   WorkerOwner   who had a Worker loaded, and wants to know when it is gone
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "src/base/fault.h"
+#include "src/io/byte_stream.h"
+#include "src/protocol/frames.h"
+
+namespace insula::fleet {
+
+class Session;
+
+// Why a call has no outcome.
+struct Loss {
+  Fault fault = Fault::RunnerLost;
+  bool may_replay = true;  // false for the one call that took the runner down
+};
+
+class ReplySink {
+ public:
+  virtual ~ReplySink() = default;
+  // The outcome; exactly one of these three is called, once. The frame is borrowed for the call. `body` is the stream
+  // of a fetch response, null when it has none or the bytes are inline.
+  virtual void on_return(const protocol::Return& outcome, io::ByteSourcePtr body) = 0;
+  // The target was gone before it saw the call. The request's stream comes back when nothing was read from it.
+  virtual void on_undelivered(const protocol::ErrorInfo& error, io::ByteSourcePtr request_body) = 0;
+  virtual void on_lost(const Loss& loss) = 0;
+  // The invocation has no more work. After on_return() only, and not when the runner is lost in between.
+  virtual void on_finished() {}
+};
+
+class Job {
+ public:
+  virtual ~Job() = default;
+  // The caller wants no answer any more. The job must not answer afterwards.
+  virtual void cancel() = 0;
+};
+
+// The right to answer one call of a runner, once. Harmless when the runner is gone.
+struct Answer {
+  std::weak_ptr<Session> session;
+  protocol::QuestionId question = 0;  // the runner's number
+};
+
+// One call of a runner on a capability. References are borrowed for the duration of the call.
+struct IncomingCall {
+  Session& session;
+  BytesView raw;               // the frame as it arrived, for those who must keep it
+  protocol::Invoke& invoke;
+  io::ByteSourcePtr body;      // when the request has a stream
+  Answer answer;
+  protocol::QuestionId parent = 0;  // our question on whose behalf the runner calls; 0: none
+  std::uint32_t depth = 0;          // of this call: the parent's plus one
+};
+
+class Capability {
+ public:
+  virtual ~Capability() = default;
+  // Answers now or later through session.answer(), and registers what can be cancelled with session.set_job().
+  virtual void invoke(IncomingCall& call) = 0;
+};
+
+class WorkerOwner {
+ public:
+  virtual ~WorkerOwner() = default;
+  virtual std::string_view worker_name() const = 0;  // of the static Worker that it is, or that loaded it
+  virtual std::string_view dynamic_id() const = 0;   // empty: static
+  virtual const std::string& tenant_key() const = 0;  // for blame and placement; empty: the platform's own
+  // The runner gave it up (reason as in Evicted), or has ended ("lost"). The number means nothing any more.
+  virtual void on_worker_gone(Session& session, protocol::WorkerId worker, std::string_view reason) = 0;
+};
+
+// What a runner answers to NeedCode.
+class CodeSink {
+ public:
+  virtual ~CodeSink() = default;
+  virtual void on_code(Session& from, BytesView raw, const protocol::WorkerCode& code) = 0;
+  virtual void on_code_error(const protocol::ErrorInfo& error) = 0;
+  virtual void on_code_lost() = 0;  // the runner ended
+};
+
+// What the broker remembers of one invocation, kept by the session for as long as the invocation lives.
+class InvocationState {
+ public:
+  virtual ~InvocationState() = default;
+};
+
+// A runtime-made error as it travels to a caller. `message` empty: the text of the fault's table.
+inline protocol::ErrorInfo error_of(Fault fault, std::string_view message = {}) {
+  const FaultInfo& info = info_of(fault);
+  protocol::ErrorInfo error;
+  error.fault = info.code;
+  error.name = "Error";
+  error.message = message.empty() ? info.message : message;
+  return error;
+}
+
+// HTTP methods that may be sent once more when nobody can say whether the first attempt arrived.
+inline bool is_idempotent(std::string_view method) noexcept {
+  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" || method == "PUT" ||
+         method == "DELETE";
+}
+
+}  // namespace insula::fleet

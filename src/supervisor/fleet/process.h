@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// RunnerProcess, RunnerStarter: a runner as an operating-system process, behind an interface so that tests can put a
+// scripted peer in its place.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/base/error.h"
+#include "src/base/fd.h"
+#include "src/protocol/board.h"
+
+namespace insula::fleet {
+
+// How a process ended.
+struct Exit {
+  int code = -1;    // -1: by a signal
+  int signal = 0;
+};
+
+class RunnerProcess {
+ public:
+  virtual ~RunnerProcess() = default;  // kills it if it still runs
+  virtual pid_t pid() const = 0;
+  virtual int pidfd() const = 0;  // readable when it has ended; -1: it ends with its socket
+  virtual void kill() = 0;
+  virtual Exit reap() = 0;        // once pidfd() is readable
+  virtual std::size_t resident_bytes() const = 0;
+  virtual const protocol::Board& board() const = 0;
+  virtual const std::vector<std::string>& layers() const = 0;  // of the sandbox, made at the start
+};
+
+struct StartedRunner {
+  std::unique_ptr<RunnerProcess> process;
+  Fd socket;
+};
+
+class RunnerStarter {
+ public:
+  virtual ~RunnerStarter() = default;
+  virtual Result<StartedRunner> start() = 0;
+};
+
+struct ProcessOptions {
+  std::filesystem::path engine;    // directory of the engine package
+  std::filesystem::path library;   // libinsula_runner.so
+  std::filesystem::path snapshot;  // the start-up snapshot
+  std::uint32_t isolates_max = 2000;
+  std::size_t memory_bytes = 0;    // budget of all isolates of one runner
+  std::uint64_t idle_millis = 60000;
+  bool is_sandboxed = true;
+};
+
+class ProcessStarter final : public RunnerStarter {
+ public:
+  // Errors: NotFound when a part is missing (the message says which, and how to get it).
+  static Result<std::unique_ptr<ProcessStarter>> create(ProcessOptions options);
+  Result<StartedRunner> start() override;
+
+ private:
+  ProcessStarter(ProcessOptions options, Fd snapshot) : options_(std::move(options)), snapshot_(std::move(snapshot)) {}
+
+  const ProcessOptions options_;
+  const Fd snapshot_;
+};
+
+}  // namespace insula::fleet

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Session: the tables of one channel to a runner, and the only place where a runner's numbers are looked up.
+//
+//   dispatch, broker ──ask()──► [session] ──Invoke──► runner ──Return──► ReplySink
+//   runner ──Invoke──► [session: capability table] ──► Capability (broker) ──answer()──► Return
+//
+// Invariants
+//   1. Who calls is known from the channel and the table entry that the call names, never from the message.
+//   2. A number that was never given out, an answer to no question, a frame that no honest runner sends: the session
+//      ends at once, and all its callers hear of it. A number that was valid a moment ago is only late.
+//   3. Every question has exactly one outcome at its sink, whatever the runner does.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include "src/base/fd.h"
+#include "src/protocol/frames.h"
+#include "src/supervisor/fleet/calls.h"
+#include "src/supervisor/fleet/channel.h"
+#include "src/supervisor/fleet/slot_map.h"
+#include "src/supervisor/fleet/streams.h"
+
+namespace insula::fleet {
+
+// What the fleet wants to know of its sessions.
+class SessionEvents {
+ public:
+  virtual ~SessionEvents() = default;
+  virtual void on_hello(Session& session, const protocol::Hello& hello) = 0;
+  virtual void on_pong(Session& session, std::uint32_t number) = 0;
+  virtual void on_usage(Session& session, const protocol::Usage& usage) = 0;
+  // The channel is at its end, or the runner broke the protocol (Corrupt, Denied). The fleet must call close().
+  virtual void on_session_end(Session& session, const Error& error) = 0;
+};
+
+// What the broker does for runners beyond calls on capabilities.
+class SessionHandler {
+ public:
+  virtual ~SessionHandler() = default;
+  virtual void on_dynamic_invoke(IncomingCall& call, const std::shared_ptr<Capability>& loader) = 0;
+  virtual void on_preload(Session& session, const protocol::Dynamic& dynamic,
+                          const std::shared_ptr<Capability>& loader) = 0;
+  // `owner` is null for a Worker that is gone already.
+  virtual void on_log(Session& session, const std::shared_ptr<WorkerOwner>& owner, const protocol::LogLine& line) = 0;
+};
+
+class Session final : public ChannelEvents, private StreamPort, public std::enable_shared_from_this<Session> {
+ public:
+  Session(boost::asio::io_context& io, Fd socket, SessionEvents& events, SessionHandler& handler);
+  ~Session() override;
+  void start() { channel_->start(); }
+
+  // ---- Workers
+  // A number for a Worker that will be loaded with send_load(); `owner` hears of its end.
+  protocol::WorkerId add_worker(std::shared_ptr<WorkerOwner> owner);
+  // An import number, for the use of that Worker alone; it goes when the Worker goes.
+  protocol::CapabilityId mint(protocol::WorkerId worker, std::shared_ptr<Capability> capability);
+  void send_load(const protocol::Load& load) { send_frame(load); }
+  // Forgets the Worker without a word to its owner, and tells the runner.
+  void unload(protocol::WorkerId worker);
+  // Forgets a Worker that the runner says it does not have.
+  void forget_worker(protocol::WorkerId worker);
+  std::shared_ptr<WorkerOwner> owner_of(protocol::WorkerId worker);
+  std::size_t worker_count() const noexcept { return workers_.size(); }
+
+  // ---- Questions: calls of the supervisor
+  // Sends the call. Sets invoke.question and, with `body`, invoke's body. Returns the question, 0 when the session is
+  // closed or congested (nothing was sent, the sink will not be called).
+  protocol::QuestionId ask(protocol::Invoke& invoke, const io::ByteSourcePtr& body, std::shared_ptr<ReplySink> sink);
+  // The sink is called no more. What the runner asked on behalf of the question is cancelled too.
+  void cancel(protocol::QuestionId question);
+  // What the broker keeps with one of our questions; for 0, with the session itself. Null for a question that is over.
+  std::unique_ptr<InvocationState>* invocation_state(protocol::QuestionId question);
+  std::size_t question_count() const noexcept { return questions_.size(); }
+  // The open questions and the Workers that they are addressed to; for blame.
+  struct OpenCall {
+    protocol::QuestionId question = 0;
+    protocol::WorkerId worker = 0;
+  };
+  std::vector<OpenCall> open_calls();
+  // True when the question is open and addressed to that Worker.
+  bool is_open(protocol::QuestionId question, protocol::WorkerId worker);
+
+  // ---- Answers: calls of the runner
+  void answer(protocol::QuestionId question, protocol::Return& outcome, const io::ByteSourcePtr& body);
+  void answer_error(protocol::QuestionId question, const protocol::ErrorInfo& error);
+  void set_job(protocol::QuestionId question, std::shared_ptr<Job> job);
+
+  // ---- Code
+  // Asks the runner for the code behind one of its sources. False when closed.
+  bool need_code(std::uint32_t source, std::shared_ptr<CodeSink> sink);
+  void send_bind(const protocol::Bind& bind) { send_frame(bind); }
+
+  // ---- Life
+  void ping(std::uint32_t number) { send_frame(protocol::Ping{number}); }
+  void drain() { send_frame(protocol::Drain{}); }
+  bool has_work() const noexcept { return !questions_.empty() || !code_requests_.empty(); }
+  bool is_open() const noexcept { return is_open_; }
+  // Hands over what a dead runner said last.
+  void read_rest() { channel_->read_rest(); }
+  // Ends everything. `loss_of` says for each open question what its caller hears.
+  struct LossPolicy {
+    Loss others;                        // what innocent calls hear
+    protocol::QuestionId culprit = 0;   // the one that took the runner down, 0: not known
+    Fault culprit_fault = Fault::RunnerLost;
+  };
+  void close(const LossPolicy& policy);
+
+  // ChannelEvents
+  void on_frame(BytesView bytes) override;
+  void on_channel_end(const Error& error) override;
+
+ private:
+  struct Question {
+    std::shared_ptr<ReplySink> sink;  // null once cancelled
+    protocol::WorkerId worker = 0;
+    protocol::StreamId body_stream = 0;  // of the request, ours
+    std::uint32_t depth = 0;
+    bool is_returned = false;
+    std::vector<protocol::QuestionId> children;  // the runner's questions on behalf of this one
+    std::unique_ptr<InvocationState> state;
+
+    void clear() {
+      sink.reset();
+      worker = body_stream = depth = 0;
+      is_returned = false;
+      children.clear();  // keeps its capacity for the next question
+      state.reset();
+    }
+  };
+  struct OpenAnswer {
+    protocol::QuestionId parent = 0;
+    std::shared_ptr<Job> job;
+  };
+  struct Import {
+    std::shared_ptr<Capability> capability;
+    protocol::WorkerId worker = 0;
+  };
+  struct WorkerRecord {
+    std::shared_ptr<WorkerOwner> owner;
+    std::vector<protocol::CapabilityId> imports;
+  };
+  // A stream of the runner: the reader owns the object, the table only finds it.
+  struct RunnerStreamRecord {
+    std::weak_ptr<RunnerStream> stream;
+    bool is_stopped = false;      // End is still to come
+    std::size_t late_bytes = 0;   // received since; more than a window cannot have been on its way
+  };
+
+  void receive(BytesView raw, protocol::Frame& frame);
+  void receive(BytesView raw, protocol::Invoke& invoke);
+  void receive(protocol::Return& outcome);
+  void receive(const protocol::Finished& finished);
+  void receive(const protocol::Cancel& cancel);
+  void receive(const protocol::StreamData& data);
+  void receive(const protocol::StreamEnd& end);
+  void receive(const protocol::StreamCredit& credit);
+  void receive(const protocol::StreamStop& stop);
+  void receive(const protocol::Evicted& evicted);
+  void receive(const protocol::Preload& preload);
+  void receive(BytesView raw, const protocol::Code& code);
+  void receive(const protocol::LogLine& line);
+  void receive(const protocol::Release& release);
+
+  // Ends the session: what arrived can come from no honest runner.
+  void violate(std::string_view what);
+  // The capability, or null after the caller was told so or the session was ended.
+  std::shared_ptr<Capability> import_for(protocol::CapabilityId number, protocol::QuestionId question);
+  // The stream that a body of the runner names; null: the body has none.
+  // Errors: Corrupt (a number that the runner may not use, or too many bytes inline).
+  Result<io::ByteSourcePtr> adopt(const protocol::Body& body);
+  // Names a source towards the runner.
+  void give(protocol::Body& body, const io::ByteSourcePtr& source, protocol::StreamId* outgoing = nullptr);
+  // The unread source of one of our outgoing streams, null when it was touched.
+  io::ByteSourcePtr take_back(protocol::StreamId stream);
+  void end_question(protocol::QuestionId number, Question& question);
+  void cancel_children(std::vector<protocol::QuestionId> children);
+  void drop_child(protocol::QuestionId parent, protocol::QuestionId child);
+
+  void send_frame(const protocol::Frame& frame) override;
+  void on_reader_stopped(protocol::StreamId stream) override;
+  void on_outgoing_ended(protocol::StreamId stream) override;
+
+  boost::asio::io_context& io_;
+  SessionEvents& events_;
+  SessionHandler& handler_;
+  const std::shared_ptr<Channel> channel_;
+  bool is_open_ = true;
+  bool has_hello_ = false;
+
+  SlotMap<Question> questions_;
+  boost::unordered_flat_map<protocol::QuestionId, OpenAnswer> answers_;
+  SlotMap<Import> imports_;
+  SlotMap<WorkerRecord> workers_;
+  SlotMap<std::shared_ptr<CodeSink>> code_requests_;
+  boost::unordered_flat_map<protocol::StreamId, RunnerStreamRecord> runner_streams_;
+  SlotMap<std::unique_ptr<OutgoingStream>> outgoing_;
+  std::unique_ptr<InvocationState> session_state_;  // for calls without an invocation
+};
+
+}  // namespace insula::fleet

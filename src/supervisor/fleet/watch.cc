@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Fleet: what time and death do to runners.
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+
+#include "src/base/limits.h"
+#include "src/supervisor/fleet/fleet.h"
+
+namespace insula::fleet {
+namespace {
+
+constexpr milliseconds kBusyTick{50};   // while some runner has work: its memory can grow that fast
+constexpr milliseconds kIdleTick{500};
+constexpr milliseconds kPingEvery{500};
+constexpr milliseconds kHelloMax{10000};
+constexpr milliseconds kBackOffFirst{100};
+constexpr milliseconds kBackOffMax{30000};
+constexpr milliseconds kEmptyHomeMax{5000};  // a private runner without Workers
+
+}  // namespace
+
+void Fleet::start_ticking() {
+  last_tick_ = clock_.now();
+  schedule_tick();
+}
+
+void Fleet::schedule_tick() {
+  timer_.expires_after(has_work() ? kBusyTick : kIdleTick);
+  timer_.async_wait([this](boost::system::error_code error) {
+    if (error || is_down_) return;
+    tick();
+    schedule_tick();
+  });
+}
+
+void Fleet::tick() {
+  if (is_down_) return;
+  const Monotonic now = clock_.now();
+  // A supervisor that was itself held up (a stopped process, a machine that slept) must not blame its runners.
+  const bool was_stalled = now - std::exchange(last_tick_, now) > 4 * kIdleTick;
+  std::size_t busy = 0;
+  for (const auto& runner : runners_) {
+    if (!runner->is_dead) busy += busy_slots(runner->process->board());
+  }
+  for (std::size_t index = 0; index < runners_.size(); ++index) {
+    // Burials and promotions move the table, but never shorten it before the loop comes round again.
+    if (!runners_[index]->is_dead) check(*runners_[index], now, was_stalled, busy);
+  }
+  start_runners();
+  if (ticked_) ticked_();
+}
+
+void Fleet::check(Runner& runner, Monotonic now, bool was_stalled, std::size_t busy) {
+  if (!runner.has_greeted) {
+    if (now - runner.started > kHelloMax && !was_stalled) bury(runner, End::Unresponsive, "no Hello within 10 s");
+    return;
+  }
+  if (runner.is_pong_due) {
+    if (was_stalled) runner.pinged = now;
+    if (now - runner.pinged > kRunnerHeartbeatMax) {
+      bury(runner, End::Unresponsive, fmt::format("no Pong within {} ms", kRunnerHeartbeatMax.count()));
+      return;
+    }
+  } else if (now - runner.pinged >= kPingEvery) {
+    runner.pinged = now;
+    runner.is_pong_due = true;
+    runner.session->ping(++runner.ping);
+  }
+  const std::size_t resident = runner.process->resident_bytes();
+  if (resident > options_.runner_memory_bytes) {
+    bury(runner, End::Memory, fmt::format("{} MiB resident, the bound is {} MiB", resident / kMiB,
+                                          options_.runner_memory_bytes / kMiB));
+    return;
+  }
+  if (runner.home == nullptr) return;
+  if (!was_stalled && has_stuck_slice(runner.process->board(), *runner.session, now, busy, options_.cores)) {
+    bury(runner, End::Stuck, "a slice ran far beyond its CPU limit");
+    return;
+  }
+  retire_if_empty(*runner.home, runner, now);
+}
+
+void Fleet::retire_if_empty(Home& home, Runner& runner, Monotonic now) {
+  if (home.name_.kind != HomeKind::Private) return;
+  if (runner.session->worker_count() > 0 || runner.session->has_work()) {
+    home.empty_since_ = now;
+  } else if (now - home.empty_since_ > kEmptyHomeMax) {
+    bury(runner, End::Retired, "its tenant is idle");
+  }
+}
+
+void Fleet::hear_pong(Runner& runner, Session& session, std::uint32_t number) {
+  if (runner.is_dead || runner.session.get() != &session) return;
+  if (!runner.is_pong_due || number != runner.ping) {
+    bury(runner, End::Protocol, "a Pong that nobody asked for");
+    return;
+  }
+  runner.is_pong_due = false;
+}
+
+void Fleet::watch_exit(Runner& runner) {
+  const int pidfd = runner.process->pidfd();
+  if (pidfd < 0) return;
+  runner.exit_watch = std::make_unique<boost::asio::posix::stream_descriptor>(io_, ::dup(pidfd));
+  runner.exit_watch->async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                                [this, &runner](boost::system::error_code error) {
+                                  if (error) return;
+                                  runner.is_exit_seen = true;
+                                  // What it said before it ended still counts; the end of the socket comes with it.
+                                  if (!runner.is_dead) runner.session->read_rest();
+                                  if (!runner.is_dead) bury(runner, End::Closed, "it ended");
+                                  finish(runner);
+                                });
+}
+
+void Fleet::bury(Runner& runner, End end, std::string_view detail) {
+  if (runner.is_dead) return;
+  runner.is_dead = true;
+  runner.end = end;
+  const auto session = runner.session;
+  const Findings findings = examine(runner.process->board(), *session, end);
+  runner.cause = std::string(findings.cause);
+  runner.suspect_count = findings.suspects.size();
+  runner.process->kill();
+  if (end != End::Retired) {
+    log_.warn("runner.lost", {{"runner", runner.id},
+                              {"pid", static_cast<std::int64_t>(runner.process->pid())},
+                              {"cause", runner.cause},
+                              {"detail", detail.substr(0, 512)},
+                              {"suspects", runner.suspect_count}});
+    blame_.record_death(findings.suspects);
+  }
+
+  Home* const home = std::exchange(runner.home, nullptr);
+  if (home != nullptr) {
+    home->session_.reset();
+    // A shared home gets its replacement at once; a private one when its tenant is heard of again.
+    if (home->name_.kind != HomeKind::Private && !home->is_wanted_) {
+      home->is_wanted_ = true;
+      wanting_.push_front(home);
+    } else if (home->name_.kind == HomeKind::Private && !home->is_wanted_ && home->waiters_.empty()) {
+      std::erase_if(homes_, [home](const auto& item) { return item.get() == home; });
+    }
+  } else if (!runner.has_greeted) {
+    fail_start(detail);
+  }
+  // The replacement first, so that calls that may be tried again find it when they hear of their loss.
+  fill_homes();
+  session->close(findings.losses);
+  if (runner.process->pidfd() < 0 || runner.is_exit_seen) {
+    // Our caller may be this runner's own session.
+    boost::asio::post(io_, [this, id = runner.id] {
+      const auto found =
+          std::find_if(runners_.begin(), runners_.end(), [id](const auto& item) { return item->id == id; });
+      if (found != runners_.end()) finish(**found);
+    });
+  }
+}
+
+void Fleet::finish(Runner& runner) {
+  const Exit exit = runner.process->reap();
+  log_.info("runner.exited", {{"runner", runner.id},
+                              {"pid", static_cast<std::int64_t>(runner.process->pid())},
+                              {"code", exit.code},
+                              {"signal", exit.signal},
+                              {"cause", runner.cause},
+                              {"suspects", runner.suspect_count}});
+  if (started_ != nullptr && !runner.has_greeted) {
+    auto callback = std::exchange(started_, nullptr);
+    callback(Error(ErrorCode::Unavailable,
+                   fmt::format("the first runner did not start: it ended with exit code {}, signal {}", exit.code,
+                               exit.signal)));
+  }
+  // Its watch is what may have called us.
+  const auto found = std::find_if(runners_.begin(), runners_.end(),
+                                  [&](const auto& item) { return item.get() == &runner; });
+  if (found == runners_.end()) return;
+  boost::asio::post(io_, [gone = std::shared_ptr<Runner>(std::move(*found))] {});
+  runners_.erase(found);
+}
+
+void Fleet::fail_start(std::string_view detail) {
+  const unsigned doublings = std::min(failures_++, 9u);
+  const milliseconds pause = std::min(kBackOffFirst * (1 << doublings), kBackOffMax);
+  start_not_before_ = clock_.now() + pause;
+  log_.error("runner.failed", {{"detail", detail.substr(0, 512)}, {"retry_ms", pause.count()}});
+}
+
+}  // namespace insula::fleet
