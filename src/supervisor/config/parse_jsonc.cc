@@ -3,6 +3,8 @@
 // parse_jsonc: Boost.JSON's event parser, fed line by line, so that each value knows its line.
 #include "src/supervisor/config/value.h"
 
+#include <charconv>
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -52,13 +54,25 @@ class Builder {
     append(part);
     return put(std::exchange(text_, {}));
   }
-  bool on_number_part(string_view, error_code&) { return true; }
-  bool on_int64(std::int64_t number, string_view, error_code&) { return put(number); }
-  bool on_uint64(std::uint64_t number, string_view, error_code&) {
-    if (number <= std::uint64_t(INT64_MAX)) return put(static_cast<std::int64_t>(number));
-    return put(static_cast<double>(number));
+  bool on_number_part(string_view part, error_code&) { return append(part); }
+  bool on_int64(std::int64_t number, string_view part, error_code&) {
+    append(part);
+    const bool is_minus_zero = number == 0 && text_.starts_with('-');
+    text_.clear();
+    return is_minus_zero ? put(-0.0) : put(number);
   }
-  bool on_double(double number, string_view, error_code&) { return put(number); }
+  bool on_uint64(std::uint64_t number, string_view part, error_code& error) {
+    if (number > std::uint64_t(INT64_MAX)) return on_double(static_cast<double>(number), part, error);
+    text_.clear();
+    return put(static_cast<std::int64_t>(number));
+  }
+  // Boost.JSON 1.81 rounds long numbers by a unit in the last place; a var must be the number that was written.
+  bool on_double(double number, string_view part, error_code&) {
+    append(part);
+    std::from_chars(text_.data(), text_.data() + text_.size(), number);  // out of range: stays what it is
+    text_.clear();
+    return put(number);
+  }
   bool on_bool(bool fact, error_code&) { return put(fact); }
   bool on_null(error_code&) { return put(Value::Null{}); }
   bool on_comment_part(string_view, error_code&) { return true; }

@@ -3,6 +3,8 @@
 // Value: naming and writing.
 #include "src/supervisor/config/value.h"
 
+#include <array>
+#include <charconv>
 #include <cmath>
 
 #include <boost/json/serialize.hpp>
@@ -25,7 +27,8 @@ Result<> append_json(std::string& out, const Value& value) {
     if (!std::isfinite(*number)) {
       return Error(ErrorCode::InvalidInput, "nan and inf cannot be expressed in JSON");
     }
-    out += boost::json::serialize(boost::json::value(*number));
+    std::array<char, 32> digits{};  // the shortest form that reads as the same number
+    out.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), *number).ptr);
   } else if (const auto* text = value.as<std::string>()) {
     append_quoted(out, *text);
   } else if (const auto* array = value.as<Value::Array>()) {

@@ -56,7 +56,7 @@ TEST(Wrangler, EverySupportedField) {
   EXPECT_EQ(worker.compatibility_date, "2026-11-17");
   EXPECT_THAT(worker.compatibility_flags, ElementsAre("nodejs_compat"));
   EXPECT_THAT(worker.text_vars, ElementsAre(Pair("T", "text")));
-  EXPECT_THAT(worker.json_vars, ElementsAre(Pair("N", "1.5E0"), Pair("O", R"({"a":[true]})")));
+  EXPECT_THAT(worker.json_vars, ElementsAre(Pair("N", "1.5"), Pair("O", R"({"a":[true]})")));
   ASSERT_EQ(worker.loaders.size(), 2U);
   EXPECT_EQ(worker.loaders[0].name, "LOADER");
   EXPECT_EQ(worker.loaders[0].id, "");
