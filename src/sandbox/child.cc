@@ -22,10 +22,9 @@ namespace {
 // Kept descriptors are first moved above this number, so that none is overwritten while the others are put in place.
 constexpr int kParkingFd = 200;
 
-[[noreturn]] void fail(const ChildPlan& plan, int channel, ChildStage stage) noexcept {
+[[noreturn]] void fail(int channel, ChildStage stage) noexcept {
   const ChildFailure failure{stage, errno};
   (void)!::write(channel, &failure, sizeof failure);
-  (void)plan;
   ::_exit(127);
 }
 
@@ -59,26 +58,26 @@ void reset_signals() noexcept {
 void place_descriptors(const ChildPlan& plan, int channel) noexcept {
   for (std::size_t i = 0; i < plan.fds.size(); ++i) {
     plan.parked[i] = ::fcntl(plan.fds[i].source, F_DUPFD_CLOEXEC, kParkingFd);
-    if (plan.parked[i] < 0) fail(plan, channel, ChildStage::Descriptors);
+    if (plan.parked[i] < 0) fail(channel, ChildStage::Descriptors);
   }
   // /dev/null may itself be 0 or 1 when the parent had those closed: dup3 refuses equal numbers, so park it as well.
   const int null_fd = ::fcntl(plan.null_fd, F_DUPFD_CLOEXEC, kParkingFd);
   if (null_fd < 0 || ::dup3(null_fd, STDIN_FILENO, 0) < 0 || ::dup3(null_fd, STDOUT_FILENO, 0) < 0) {
-    fail(plan, channel, ChildStage::Descriptors);
+    fail(channel, ChildStage::Descriptors);
   }
   if (::fcntl(STDERR_FILENO, F_GETFD) < 0 && ::dup3(null_fd, STDERR_FILENO, 0) < 0) {
-    fail(plan, channel, ChildStage::Descriptors);
+    fail(channel, ChildStage::Descriptors);
   }
   int next = STDERR_FILENO + 1;
   for (std::size_t i = 0; i < plan.fds.size(); ++i) {
     const int number = plan.fds[i].number;
-    if (::dup3(plan.parked[i], number, 0) < 0) fail(plan, channel, ChildStage::Descriptors);
+    if (::dup3(plan.parked[i], number, 0) < 0) fail(channel, ChildStage::Descriptors);
     errno = close_range_of(static_cast<unsigned>(next), static_cast<unsigned>(number - 1), CLOSE_RANGE_CLOEXEC);
-    if (errno != 0) fail(plan, channel, ChildStage::Descriptors);
+    if (errno != 0) fail(channel, ChildStage::Descriptors);
     next = number + 1;
   }
   errno = close_range_of(static_cast<unsigned>(next), UINT_MAX, CLOSE_RANGE_CLOEXEC);
-  if (errno != 0) fail(plan, channel, ChildStage::Descriptors);
+  if (errno != 0) fail(channel, ChildStage::Descriptors);
 }
 
 }  // namespace
@@ -96,11 +95,11 @@ int close_all_but(std::span<const int> kept, unsigned flags) noexcept {
 }
 
 void run_child(const ChildPlan& plan) noexcept {
-  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) fail(plan, plan.channel_fd, ChildStage::Privileges);
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) fail(plan.channel_fd, ChildStage::Privileges);
   // A parent that died before the line above sends no signal, but then nobody holds the other end of the channel.
   ::close(plan.parent_channel_fd);
   const int channel = ::fcntl(plan.channel_fd, F_DUPFD_CLOEXEC, kParkingFd);
-  if (channel < 0) fail(plan, plan.channel_fd, ChildStage::Descriptors);
+  if (channel < 0) fail(plan.channel_fd, ChildStage::Descriptors);
   char go = 0;
   ssize_t got = 0;
   do {
@@ -113,11 +112,11 @@ void run_child(const ChildPlan& plan) noexcept {
   ::umask(077);
   const rlimit none{0, 0};
   if (::setrlimit(RLIMIT_CORE, &none) != 0 || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::chdir("/") != 0) {
-    fail(plan, channel, ChildStage::Privileges);
+    fail(channel, ChildStage::Privileges);
   }
   place_descriptors(plan, channel);
   ::execve(plan.program, plan.arguments, plan.environment);
-  fail(plan, channel, ChildStage::Exec);
+  fail(channel, ChildStage::Exec);
 }
 
 }  // namespace insula::sandbox

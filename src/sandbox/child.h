@@ -35,8 +35,8 @@ struct ChildPlan {
 // Never returns: becomes the program, or reports and exits.
 [[noreturn]] void run_child(const ChildPlan& plan) noexcept;
 
-// Marks every descriptor above 2 that is not in `kept` (sorted) with flags of close_range(2): 0 closes it now,
-// CLOSE_RANGE_CLOEXEC at exec. Returns 0 or errno.
+// Applies close_range(2) to every descriptor above 2 that is not in `kept` (sorted): with flags 0 they are closed now,
+// with CLOSE_RANGE_CLOEXEC at exec. Returns 0 or errno.
 int close_all_but(std::span<const int> kept, unsigned flags) noexcept;
 
 }  // namespace insula::sandbox
