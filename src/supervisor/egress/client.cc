@@ -63,6 +63,7 @@ Egress::Egress(std::shared_ptr<Services> services)
 }
 
 Egress::~Egress() {
+  services_->is_closed = true;
   sweep_timer_.cancel();
   std::vector<std::shared_ptr<Hop>> hops;
   hops.reserve(services_->hops.size());

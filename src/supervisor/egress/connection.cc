@@ -27,7 +27,7 @@ Connection::Connection(io::Executor executor, Origin origin, std::shared_ptr<std
   ++*open_count_;
 }
 
-Connection::~Connection() { --*open_count_; }
+Connection::~Connection() { close(); }
 
 void Connection::open(Endpoints endpoints, std::chrono::milliseconds within, asio::ssl::context* tls, Opened opened) {
   endpoints_ = std::move(endpoints);
@@ -167,6 +167,7 @@ bool Connection::unwatch() {
 
 void Connection::close() noexcept {
   if (std::exchange(is_closed_, true)) return;
+  --*open_count_;
   // Not called any more; what it holds must not wait for the handlers to end.
   const auto dropped = std::exchange(opened_, nullptr);
   attempt_timer_.cancel();

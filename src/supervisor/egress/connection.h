@@ -52,7 +52,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   using WriteBuffers = std::array<asio::const_buffer, 4>;
   using Moved = std::function<void(const ErrorCodeOf& error, std::size_t bytes)>;
 
-  // open_count is one more as long as this connection exists.
+  // open_count is one more until this connection is closed.
   Connection(io::Executor executor, Origin origin, std::shared_ptr<std::size_t> open_count);
   ~Connection();
   Connection(const Connection&) = delete;

@@ -149,7 +149,8 @@ void Hop::fail(Error error) {
   is_answered_ = true;
   release();
   io::asio::post(services_->executor, [self, error = std::move(error)] {
-    if (auto callback = std::exchange(self->callback_, nullptr)) callback(error);
+    auto callback = std::exchange(self->callback_, nullptr);
+    if (callback && !self->services_->is_closed) callback(error);
   });
 }
 
@@ -171,11 +172,13 @@ void Hop::release() {
   expect_nothing();
   timer_.cancel();
   if (upload_ != nullptr) {
-    upload_->abandon();
+    std::exchange(upload_, nullptr)->abandon();
   } else if (request_.source != nullptr) {
     request_.source->stop();
   }
+  // The handle may keep us for long; what is large goes now.
   request_.source.reset();
+  request_body_.reset();
   if (connection_ != nullptr) std::exchange(connection_, nullptr)->close();
 }
 

@@ -59,6 +59,7 @@ struct Services {
 
   const std::shared_ptr<std::size_t> open_connections = std::make_shared<std::size_t>(0);
   std::unordered_set<Hop*> hops;  // alive and not done
+  bool is_closed = false;         // the Egress is gone: nobody is called any more
 
   // The record of refusals is for a person; a tenant must not be able to flood it.
   Monotonic refusals_since{};

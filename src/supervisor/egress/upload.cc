@@ -52,6 +52,7 @@ void Upload::abandon() {
 
 void Upload::on_data(BytesView bytes) {
   if (is_done_ || bytes.empty()) return;
+  const auto self = shared_from_this();  // ending the upload may let go of it
   source_bytes_ += bytes.size();
   if (head_->framing == BodyFraming::Length && source_bytes_ > head_->length) {
     const Error error(ErrorCode::InvalidInput, "egress: the request body is longer than its declared length");
@@ -64,6 +65,7 @@ void Upload::on_data(BytesView bytes) {
 
 void Upload::on_end() {
   if (is_done_) return;
+  const auto self = shared_from_this();
   source_done_ = true;
   if (head_->framing == BodyFraming::Length && source_bytes_ < head_->length) {
     const Error error(ErrorCode::InvalidInput, "egress: the request body is shorter than its declared length");
@@ -74,6 +76,7 @@ void Upload::on_end() {
 }
 
 void Upload::on_failure(const Error& error) {
+  const auto self = shared_from_this();
   source_done_ = true;
   if (!is_done_) finish(Outcome::BodyFailed, &error);
 }
