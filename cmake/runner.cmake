@@ -1,6 +1,51 @@
-# The runner: rooms that see V8, and the library that is preloaded into the engine executable.
+# The runner: rooms that see V8, the built-ins, the library that is preloaded into the engine executable, and the
+# start-up snapshot.
+enable_language(ASM)
 room(engine V8 USES base)
 room(runner/isolate V8 USES base protocol engine)
 room(runner/modules V8 USES base protocol runner/isolate)
 room(runner/bindings V8 USES base runner/isolate)
 room(runner/worker V8 USES base engine runner/isolate runner/modules runner/bindings)
+room(runner/host USES base protocol sandbox runner/worker)
+
+set(ENGINE_NODE ${INSULA_ENGINE}/bin/node)
+file(GLOB_RECURSE BUILTINS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/builtins/*.ts)
+set(BUILTINS_JS ${CMAKE_BINARY_DIR}/generated/builtins.js)
+add_custom_command(
+  OUTPUT ${BUILTINS_JS}
+  COMMAND ${ENGINE_NODE} tools/build_builtins.mjs ${BUILTINS_JS}
+  DEPENDS ${BUILTINS} ${CMAKE_SOURCE_DIR}/tools/build_builtins.mjs
+  WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+  COMMENT "Bundling the built-ins")
+set(BUILTINS_ASM ${CMAKE_BINARY_DIR}/generated/builtins.S)
+file(CONFIGURE OUTPUT ${BUILTINS_ASM} CONTENT [[
+.section .rodata
+.global insula_builtins_source
+.hidden insula_builtins_source
+.global insula_builtins_source_bytes
+.hidden insula_builtins_source_bytes
+.balign 16
+insula_builtins_source:
+.incbin "@BUILTINS_JS@"
+insula_builtins_source_end:
+.balign 8
+insula_builtins_source_bytes:
+.quad insula_builtins_source_end - insula_builtins_source
+.section .note.GNU-stack,"",@progbits
+]] @ONLY)
+set_source_files_properties(${BUILTINS_ASM} PROPERTIES OBJECT_DEPENDS ${BUILTINS_JS})
+
+add_library(insula_runner SHARED ${CMAKE_SOURCE_DIR}/src/engine/launcher.cc ${CMAKE_SOURCE_DIR}/src/runner/host/main.cc
+  ${BUILTINS_ASM})
+target_link_libraries(insula_runner PRIVATE insula_runner_host insula_engine insula_warnings)
+# The executable's symbols come first in the process: ours stay ours (design.md section 3).
+target_link_options(insula_runner PRIVATE -Wl,-Bsymbolic -Wl,--exclude-libs,ALL)
+set_target_properties(insula_runner PROPERTIES CXX_VISIBILITY_PRESET hidden)
+
+set(SNAPSHOT ${CMAKE_BINARY_DIR}/insula_snapshot.bin)
+add_custom_command(
+  OUTPUT ${SNAPSHOT}
+  COMMAND ${CMAKE_COMMAND} -E env LD_PRELOAD=$<TARGET_FILE:insula_runner> ${ENGINE_NODE} snapshot ${SNAPSHOT}
+  DEPENDS insula_runner
+  COMMENT "Making the start-up snapshot")
+add_custom_target(insula_snapshot ALL DEPENDS ${SNAPSHOT})

@@ -112,11 +112,19 @@ export const subarray = uncurry(
   Uint8Array.prototype.subarray as (this: Uint8Array, start?: number, end?: number) => Uint8Array,
 );
 export const SafeUint8Array = Uint8Array;
-export const toBase64 = uncurry((Uint8Array.prototype as unknown as { toBase64(): string }).toBase64 as
-  (this: Uint8Array) => string);
-export const fromBase64 = (
-  Uint8Array as unknown as { fromBase64(text: string, options: { lastChunkHandling: "loose" }): Uint8Array }
-).fromBase64.bind(Uint8Array);
+
+// V8 offers these only after the snapshot has been made ("experimental language features, including those available by
+// default, are not available while creating a snapshot"), so they are taken at first use.
+interface Base64 {
+  toBase64(): string;
+  fromBase64(text: string, options: { lastChunkHandling: "loose" }): Uint8Array;
+}
+export function toBase64(bytes: Uint8Array): string {
+  return apply((SafeUint8Array.prototype as unknown as Base64).toBase64, bytes, []);
+}
+export function fromBase64(text: string, options: { lastChunkHandling: "loose" }): Uint8Array {
+  return (SafeUint8Array as unknown as Base64).fromBase64(text, options);
+}
 
 // True for a real ArrayBuffer, whatever its prototype was made to look like.
 export function isArrayBuffer(value: unknown): value is ArrayBuffer {

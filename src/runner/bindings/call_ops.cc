@@ -3,6 +3,7 @@
 // Calls: what a Worker asks of others, how it answers, and the code it gives for dynamic Workers.
 #include <array>
 
+#include "src/base/compatibility.h"
 #include "src/runner/bindings/body_ops.h"
 #include "src/runner/bindings/context.h"
 #include "src/runner/bindings/ops.h"
@@ -41,8 +42,15 @@ CallContext context_of(WorkerContext& context, const Invocation& invocation) {
   return {context.spec().id, invocation.reply_to.caller == 0 ? invocation.reply_to.question : 0, invocation.depth};
 }
 
+// A stream's declared length, when the caller knows it better than the stream.
+void promise_length(HostBody& body, v8::Local<v8::Value> length) {
+  if (body.stream == nullptr || !length->IsNumber()) return;
+  const double value = length.As<v8::Number>()->Value();
+  if (value >= 0 && value < 9007199254740992.0) body.length = static_cast<std::int64_t>(value);
+}
+
 // call_fetch(kind, capability, id, anonymous, source, entrypoint, props, cpuMs, subrequests,
-//            method, url, headers, bodyKind, body, cf) -> number of the call
+//            method, url, headers, bodyKind, body, cf, length) -> number of the call
 void call_fetch(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
   Invocation* invocation = context.current();
@@ -57,6 +65,7 @@ void call_fetch(const Info& info) {
   FetchCall call;
   call.body = take_body(context, number(info, 12), info[13]);
   if (context.v8()->HasPendingException()) return;
+  promise_length(call.body, info[15]);
   CallTarget target = target_of(info);
   if (target.kind == CallTarget::Kind::Outbound) target.capability = context.spec().outbound;
   --invocation->subrequests_left;
@@ -86,7 +95,7 @@ void preload(const Info& info) {
   context.host().preload(context_of(context, *invocation), target_of(info));
 }
 
-// respond(invocation, status, statusText, headers, bodyKind, body)
+// respond(invocation, status, statusText, headers, bodyKind, body, length)
 void respond(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
   Invocation* invocation = context.find_invocation(number(info, 0));
@@ -94,6 +103,7 @@ void respond(const Info& info) {
   FetchResult result;
   result.body = take_body(context, number(info, 4), info[5]);
   if (context.v8()->HasPendingException()) return;
+  promise_length(result.body, info[6]);
   result.status = static_cast<std::uint16_t>(number(info, 1));
   result.status_text = text(info, 2);
   result.headers = byte_text(info, 3);
@@ -169,7 +179,25 @@ void refuse_code(const Info& info) {
   context.host().provide_code(number(info, 0), std::move(error));
 }
 
-constexpr std::array<Op, 7> kOps = {{
+// check_compatibility(date, flags, allowExperimental): the complaint, or undefined.
+void check_compatibility_op(const Info& info) {
+  const auto flags = texts(info.GetIsolate(), info[1]);
+  const auto checked = check_compatibility(text(info, 0), flags, info[2]->IsTrue());
+  if (!checked) info.GetReturnValue().Set(to_string(info.GetIsolate(), checked.error().message()));
+}
+
+// wasm_bytes(value): the bytes of a compiled module, or undefined.
+void wasm_bytes(const Info& info) {
+  if (!info[0]->IsWasmModuleObject()) return;
+  auto module = info[0].As<v8::WasmModuleObject>()->GetCompiledModule();
+  const auto bytes = module.GetWireBytesRef();
+  v8::Local<v8::Uint8Array> array;
+  if (to_uint8_array(info.GetIsolate(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}).ToLocal(&array)) {
+    info.GetReturnValue().Set(array);
+  }
+}
+
+constexpr std::array<Op, 9> kOps = {{
     {"call_fetch", call_fetch},
     {"call_cancel", call_cancel},
     {"preload", preload},
@@ -177,6 +205,8 @@ constexpr std::array<Op, 7> kOps = {{
     {"fail", fail},
     {"provide_code", provide_code},
     {"refuse_code", refuse_code},
+    {"check_compatibility", check_compatibility_op},
+    {"wasm_bytes", wasm_bytes},
 }};
 
 }  // namespace

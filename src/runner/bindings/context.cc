@@ -115,6 +115,7 @@ bool WorkerContext::end_if_done(Invocation& invocation, Leftovers& leftovers) {
       }
     }
   }
+  leftovers.is_kept = invocation.is_kept;
   invocations_.erase(id);
   return true;
 }

@@ -31,6 +31,7 @@ struct Invocation {
   std::uint64_t deadline_timer = 0;
   bool answered = false;
   bool log_truncated = false;
+  bool is_kept = false;  // JavaScript wants to hear of its end
 };
 
 class WorkerContext {
@@ -60,6 +61,7 @@ class WorkerContext {
   struct Leftovers {
     std::vector<std::uint32_t> calls;
     std::vector<std::uint32_t> timers;
+    bool is_kept = false;
   };
   // Ends the invocation when it is answered and nothing holds it. True when it is gone.
   bool end_if_done(Invocation& invocation, Leftovers& leftovers);

@@ -125,6 +125,12 @@ void release(const Info& info) {
   }
 }
 
+// keep(invocation): JavaScript holds something for it and wants to hear of its end.
+void keep(const Info& info) {
+  auto& context = WorkerContext::of(info.GetIsolate());
+  if (Invocation* found = context.find_invocation(number(info, 0))) found->is_kept = true;
+}
+
 // set_current(value): what the code that runs next belongs to (the number, or what AsyncLocalStorage made of it).
 void set_current(const Info& info) {
   info.GetIsolate()->SetContinuationPreservedEmbedderDataV2(info[0]);
@@ -197,7 +203,7 @@ void deserialize(const Info& info) {
   if (deserialize_value(info.GetIsolate(), bytes).ToLocal(&result)) info.GetReturnValue().Set(result);
 }
 
-constexpr std::array<Op, 18> kOps = {{
+constexpr std::array<Op, 19> kOps = {{
     {"now", now},
     {"performance_now", now},
     {"timer_start", timer_start},
@@ -208,6 +214,7 @@ constexpr std::array<Op, 18> kOps = {{
     {"invocation", invocation},
     {"hold", hold},
     {"release", release},
+    {"keep", keep},
     {"set_current", set_current},
     {"get_current", get_current},
     {"log", log},

@@ -6,7 +6,7 @@
 namespace insula::runner {
 namespace {
 
-protocol::ErrorInfo to_wire(const CallError& error) {
+protocol::ErrorInfo wire_error(const CallError& error) {
   protocol::ErrorInfo info;
   info.fault = error.fault;
   info.name = error.name;
@@ -18,7 +18,7 @@ protocol::ErrorInfo to_wire(const CallError& error) {
   return info;
 }
 
-protocol::Target to_wire(const CallTarget& target) {
+protocol::Target wire_target(const CallTarget& target) {
   protocol::Target wire;
   wire.entrypoint = target.entrypoint;
   wire.props = target.props;
@@ -72,7 +72,7 @@ std::uint32_t Host::start_call(const CallContext& context, CallTarget target, Ca
   invoke.question = id;
   invoke.parent = context.question;
   invoke.depth = context.depth + 1;
-  invoke.target = to_wire(target);
+  invoke.target = wire_target(target);
   invoke.cpu_millis = target.cpu_millis;
   invoke.subrequests = target.subrequests;
   if (const auto* fetch = std::get_if<FetchCall>(&call)) {
@@ -127,7 +127,7 @@ void Host::answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, 
   } else if (const auto* value = std::get_if<RpcResult>(&outcome)) {
     result.outcome = protocol::RpcValue{value->value};
   } else {
-    result.outcome = runner::to_wire(std::get<CallError>(outcome));
+    result.outcome = wire_error(std::get<CallError>(outcome));
   }
   send(result);
 }
@@ -169,7 +169,7 @@ void Host::provide_code(std::uint32_t request, std::variant<WorkerCode, CallErro
     wire.subrequests = worker->subrequests;
     frame.outcome = std::move(wire);
   } else {
-    frame.outcome = runner::to_wire(std::get<CallError>(code));
+    frame.outcome = wire_error(std::get<CallError>(code));
   }
   send(frame);
 }

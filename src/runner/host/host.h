@@ -49,6 +49,8 @@ class Host final : public HostCalls {
 
   // Makes all threads; they do nothing before go().
   void start_threads();
+  // What lock_down() must leave open besides the socket.
+  int wake_descriptor() const noexcept { return wake_; }
   // Says hello and runs. Returns never: the process ends with the channel.
   [[noreturn]] void go(const std::vector<std::string>& layers, std::uint32_t start_micros);
 

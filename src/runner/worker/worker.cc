@@ -216,9 +216,13 @@ void WorkerImpl::settle(std::uint32_t id) {
 }
 
 void WorkerImpl::end(Invocation& invocation) {
+  const std::uint32_t id = invocation.id;
   WorkerContext::Leftovers leftovers;
   if (!context_.end_if_done(invocation, leftovers)) return;
-  if (leftovers.calls.empty() && leftovers.timers.empty()) return;
+  if (leftovers.is_kept) {
+    v8::Local<v8::Value> arguments[1] = {v8::Integer::NewFromUnsigned(v8(), id)};
+    call_runtime("endInvocation", 1, arguments);
+  }
   for (const auto call : leftovers.calls) {
     v8::Local<v8::Value> arguments[1] = {v8::Integer::NewFromUnsigned(v8(), call)};
     call_runtime("dropCall", 1, arguments);

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ExecutionContext: the `ctx` of a handler. Its methods belong to the invocation that it was made for.
+
+import { illegalInvocation } from "../internal/errors.ts";
+import { isObject } from "../internal/convert.ts";
+import { promiseResolve, promiseThen } from "../internal/intrinsics.ts";
+import { describe } from "./errors.ts";
+import { native } from "./native.ts";
+
+export class ExecutionContext {
+  readonly #invocation: number;
+  readonly #props: unknown;
+
+  constructor(invocation: number, props: unknown) {
+    this.#invocation = invocation;
+    this.#props = props ?? {};
+  }
+
+  waitUntil(promise: unknown): void {
+    if (!isObject(this) || !(#invocation in this)) throw illegalInvocation();
+    holdFor(this.#invocation, promise);
+  }
+
+  passThroughOnException(): void {
+    if (!isObject(this) || !(#invocation in this)) throw illegalInvocation();
+  }
+
+  get props(): unknown {
+    return this.#props;
+  }
+
+  get [Symbol.toStringTag](): string {
+    return "ExecutionContext";
+  }
+}
+
+// Keeps an invocation alive until the promise has settled. A rejection is logged, and harms nothing.
+export function holdFor(invocation: number, promise: unknown): void {
+  native.hold(invocation);
+  promiseThen(
+    promiseResolve(promise),
+    () => native.release(invocation),
+    (error: unknown) => {
+      native.report_exception(`Uncaught (in waitUntil) ${describe(error).stack}`);
+      native.release(invocation);
+    },
+  );
+}
+
+export function waitUntil(promise: unknown): void {
+  const invocation = native.invocation();
+  if (invocation === 0) throw new Error("waitUntil() can only be called while an event is being handled.");
+  holdFor(invocation, promise);
+}

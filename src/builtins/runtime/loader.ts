@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// WorkerLoader: the binding that makes Workers out of source text (spec/loader.md). The host caches them; here is only
+// what the dispatcher holds: stubs, and the callbacks that give the code when the host asks for it.
+
+import { badArgument, badField } from "../internal/errors.ts";
+import { isObject, toText } from "../internal/convert.ts";
+import { mapDelete, mapForEach, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
+import { queueMicrotask } from "../web/timers.ts";
+import { describe } from "./errors.ts";
+import { type Fetcher, newFetcher } from "./fetcher.ts";
+import { native } from "./native.ts";
+import { type PackedCode, packCode } from "./worker_code.ts";
+
+interface Source {
+  invocation: number;
+  callback: (() => unknown) | null;
+  code: PackedCode | null;
+}
+
+// By number, until the invocation that gave them ends: the host asks with NeedCode.
+const sources = new SafeMap<number, Source>();
+let lastSource = 0;
+let lastAnonymous = 0;
+
+interface Entry {
+  loader: number;
+  id: string;
+  anonymous: number;
+  source: number;
+  used: boolean;
+}
+
+const token = Symbol("WorkerLoader");
+
+export class WorkerLoader {
+  readonly #capability: number;
+
+  constructor(secret: symbol, capability: number) {
+    if (secret !== token) throw new TypeError("Illegal constructor");
+    this.#capability = capability;
+  }
+
+  get(id: unknown, callback: unknown): WorkerStub {
+    if (typeof callback !== "function") throw badArgument("get", "WorkerLoader", 2, "function");
+    const isAnonymous = id === null || id === undefined;
+    const entry: Entry = {
+      loader: this.#capability, id: isAnonymous ? "" : toText(id), anonymous: isAnonymous ? ++lastAnonymous : 0,
+      source: addSource(callback as () => unknown, null), used: false,
+    };
+    // The callback is asked for even when nobody calls the stub. A call that goes out first asks by itself.
+    queueMicrotask(() => {
+      if (entry.used) return;
+      entry.used = true;
+      native.preload(1, entry.loader, entry.id, entry.anonymous, entry.source);
+    });
+    return new WorkerStub(token, entry);
+  }
+
+  load(code: unknown): WorkerStub {
+    const packed = packCode(code);
+    const entry: Entry = {
+      loader: this.#capability, id: "", anonymous: ++lastAnonymous, source: addSource(null, packed), used: false,
+    };
+    return new WorkerStub(token, entry);
+  }
+
+  get [Symbol.toStringTag](): string {
+    return "WorkerLoader";
+  }
+}
+
+export function newLoader(capability: number): WorkerLoader {
+  return new WorkerLoader(token, capability);
+}
+
+interface EntrypointOptions {
+  props?: unknown;
+  limits?: { cpuMs?: number; subRequests?: number };
+}
+
+export class WorkerStub {
+  readonly #entry: Entry;
+
+  constructor(secret: symbol, entry: Entry) {
+    if (secret !== token) throw new TypeError("Illegal constructor");
+    this.#entry = entry;
+  }
+
+  getEntrypoint(name?: unknown, options?: EntrypointOptions): Fetcher {
+    const entry = this.#entry;
+    const { props, limits } = options ?? {};
+    if (props !== undefined && !isObject(props)) throw badField("props", "EntrypointOptions", "Object");
+    return newFetcher({
+      kind: 1, capability: entry.loader, id: entry.id, anonymous: entry.anonymous, source: entry.source,
+      entrypoint: name === null || name === undefined ? "" : toText(name),
+      props: props === undefined ? undefined : native.serialize(props),
+      cpuMs: toLimit(limits?.cpuMs), subRequests: toLimit(limits?.subRequests),
+    }, () => {
+      entry.used = true;
+    });
+  }
+
+  get [Symbol.toStringTag](): string {
+    return "WorkerStub";
+  }
+}
+
+// Whole and positive; 0 says "no limit of its own".
+export function toLimit(value: unknown): number {
+  if (value === undefined || value === null) return 0;
+  const number = Number(value);
+  return number >= 1 ? Math.min(Math.floor(number), 0x7fffffff) : 1;
+}
+
+function addSource(callback: (() => unknown) | null, code: PackedCode | null): number {
+  const invocation = native.invocation();
+  const source = ++lastSource;
+  mapSet(sources, source, { invocation, callback, code });
+  if (invocation !== 0) native.keep(invocation);
+  return source;
+}
+
+export function forgetSourcesOf(invocation: number): void {
+  mapForEach(sources, (source: Source, number: number) => {
+    if (source.invocation === invocation) mapDelete(sources, number);
+  });
+}
+
+// Called by the host: the code behind a stub is wanted.
+export function needCode(request: number, number: number): void {
+  const source = mapGet(sources, number);
+  if (source === undefined) {
+    native.refuse_code(request, "ERR_CANCELLED", "Error",
+      "The request which initiated this Worker's loading has already completed.");
+    return;
+  }
+  native.set_current(source.invocation === 0 ? undefined : source.invocation);
+  if (source.code !== null) return provide(request, source.code);
+  try {
+    const result = promiseResolve(source.callback!());
+    promiseThen(result, (code: unknown) => giveCode(request, code), (error: unknown) => refuse(request, error));
+  } catch (error) {
+    refuse(request, error);
+  }
+}
+
+function giveCode(request: number, code: unknown): void {
+  try {
+    provide(request, packCode(code));
+  } catch (error) {
+    refuse(request, error);
+  }
+}
+
+function refuse(request: number, error: unknown): void {
+  const { fault, name, message } = describe(error);
+  native.refuse_code(request, fault, name, message);
+}
+
+function provide(request: number, code: PackedCode): void {
+  native.provide_code(request, code.date, code.flags, code.mainModule, code.names, code.kinds, code.bodies, code.env,
+    code.blocked, code.cpuMs, code.subRequests);
+}

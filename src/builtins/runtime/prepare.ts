@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Preparation of a blank isolate for its Worker: env and settings, before any of the Worker's code runs.
+
+import { capabilityTarget, newFetcher } from "./fetcher.ts";
+import { newLoader } from "./loader.ts";
+import { settings } from "./settings.ts";
+
+type BindingEntry = readonly [name: string, kind: number, text: string, capability: number];
+
+// Called by the host first. `env` is a dynamic Worker's, already a value of this isolate; entries are a static one's.
+export function prepare(
+  entries: readonly BindingEntry[], env: unknown, flags: readonly string[], hasOutbound: boolean, date: string,
+): void {
+  settings.flags = flags;
+  settings.hasOutbound = hasOutbound;
+  settings.date = date;
+  if (typeof env === "object" && env !== null) Object.assign(settings.env, env);
+  for (const [name, kind, text, capability] of entries) settings.env[name] = bindingOf(kind, text, capability);
+}
+
+function bindingOf(kind: number, text: string, capability: number): unknown {
+  switch (kind) {
+    case 0:  // text
+      return text;
+    case 1:  // JSON
+      return JSON.parse(text) as unknown;
+    case 2:  // loader
+      return newLoader(capability);
+    default:  // fetcher
+      return newFetcher(capabilityTarget(capability));
+  }
+}
