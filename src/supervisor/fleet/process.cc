@@ -7,8 +7,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,7 +81,8 @@ class SpawnedProcess final : public RunnerProcess {
   pid_t pid() const override { return child_.pid; }
   int pidfd() const override { return child_.pidfd.get(); }
   void kill() override {
-    if (!is_reaped_) ::pidfd_send_signal(child_.pidfd.get(), SIGKILL, nullptr, 0);
+    // glibc 2.36 declares the function without C linkage.
+    if (!is_reaped_) ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), SIGKILL, nullptr, 0);
   }
   Exit reap() override {
     siginfo_t info{};

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ending: how the server stops.
+//
+//   SIGTERM          accepts no more, finishes what runs (30 s at most), ends with 0
+//   SIGINT           ends at once and clean, with 0
+//   a second signal  ends at once, with 128 + its number
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "src/base/clock.h"
+#include "src/base/log.h"
+#include "src/supervisor/fleet/fleet.h"
+#include "src/supervisor/http/server.h"
+
+namespace insula::supervisor {
+
+class Ending {
+ public:
+  Ending(boost::asio::io_context& io, http::Server& server, fleet::Fleet& fleet, Log& log, const Clock& clock);
+
+  // Ends the server because of a failure of its own.
+  void fail() { stop(1); }
+  int exit_code() const noexcept { return exit_code_; }
+
+ private:
+  void wait_for_signal();
+  void on_signal(int number);
+  void drain();
+  void wait_for_runners();
+  void stop(int exit_code);
+
+  boost::asio::io_context& io_;
+  http::Server& server_;
+  fleet::Fleet& fleet_;
+  Log& log_;
+  const Clock& clock_;
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer timer_;
+  Monotonic deadline_{};
+  bool is_draining_ = false;
+  int exit_code_ = 0;
+};
+
+}  // namespace insula::supervisor
