@@ -49,7 +49,9 @@ bool is_enabled(const CompatibilityFlag& flag, std::string_view date, std::span<
   return !flag.with_nodejs_from.empty() && date >= flag.with_nodejs_from && has(flags, kNodejsCompat);
 }
 
-Error refuse(std::string message) { return Error(ErrorCode::InvalidInput, std::move(message)); }
+Error refuse(std::string message) {
+  return Error(ErrorCode::InvalidInput, std::move(message));
+}
 
 }  // namespace
 

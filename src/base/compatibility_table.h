@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The compatibility flags that a Worker may name: what switches each on and off, and since which date it is the default.
+// The compatibility flags that a Worker may name: what switches each on and off, and since which date it is the
+// default.
 //
 // Names and dates are those of the public platform (spec/00-overview.md section 5), observed by loading Workers with
 // every date and comparing what they see in `Cloudflare.compatibilityFlags`. A flag being listed says that a Worker
@@ -79,8 +80,8 @@ inline constexpr CompatibilityFlag kCompatibilityFlags[] = {
     {"kv_direct_binding", "", "", "", kExperimental},
     {"allow_custom_ports", "ignore_custom_ports", "2024-09-02"},
     {"increase_websocket_message_size", "", "", "", kExperimental},
-    {"internal_writable_stream_abort_clears_queue",
-     "internal_writable_stream_abort_does_not_clear_queue", "2024-09-02"},
+    {"internal_writable_stream_abort_clears_queue", "internal_writable_stream_abort_does_not_clear_queue",
+     "2024-09-02"},
     {"nodejs_zlib", "no_nodejs_zlib", "2026-08-04", "2024-09-23"},
     {"replica_routing", "", "", "", kExperimental},
     {"enable_d1_with_sessions_api", "", "", "", kExperimental},
@@ -161,8 +162,8 @@ inline constexpr CompatibilityFlag kCompatibilityFlags[] = {
     {"fetch_iterable_type_support", "no_fetch_iterable_type_support", "2026-02-19"},
     {"env_module_nullable_support", "no_env_module_nullable_support"},
     {"precise_timers", "no_precise_timers", "", "", kExperimental},
-    {"fetch_iterable_type_support_override_adjustment",
-     "no_fetch_iterable_type_support_override_adjustment", "2026-02-19"},
+    {"fetch_iterable_type_support_override_adjustment", "no_fetch_iterable_type_support_override_adjustment",
+     "2026-02-19"},
     {"strip_bom_in_read_all_text", "do_not_strip_bom_in_read_all_text", "2026-01-13"},
     {"allow_irrevocable_stub_storage"},
     {"rpc_params_dup_stubs", "rpc_params_transfer_stubs", "2026-01-20"},
@@ -173,8 +174,8 @@ inline constexpr CompatibilityFlag kCompatibilityFlags[] = {
     {"text_decoder_replace_surrogates", "disable_text_decoder_replace_surrogates", "2026-02-24"},
     {"containers_pid_namespace", "no_containers_pid_namespace", "2026-04-01"},
     {"delete_all_deletes_alarm", "delete_all_preserves_alarm", "2026-02-24"},
-    {"unhandled_rejection_after_microtask_checkpoint",
-     "no_unhandled_rejection_after_microtask_checkpoint", "2026-03-03"},
+    {"unhandled_rejection_after_microtask_checkpoint", "no_unhandled_rejection_after_microtask_checkpoint",
+     "2026-03-03"},
     {"text_decoder_cjk_decoder", "disable_text_decoder_cjk_decoder", "2026-03-03"},
     {"websocket_close_reason_byte_limit", "no_websocket_close_reason_byte_limit", "2026-03-03"},
     {"enable_version_api", "", "", "", kExperimental},

@@ -24,16 +24,18 @@ TEST(Compatibility, AcceptsDatesUpToTheNewest) {
 }
 
 TEST(Compatibility, RefusesWhatIsNoDate) {
-  for (const std::string date : {"", "x", "undefined", "2026-1-01", "2026-13-01", "2026-00-10", "2026-01-32", "2026-01-00",
-                                 "9999-01-01", "1999-01-01", "0001-01-01", "10000-01-01", "2026-01-01 ", "2026/01/01"}) {
+  for (const std::string date :
+       {"", "x", "undefined", "2026-1-01", "2026-13-01", "2026-00-10", "2026-01-32", "2026-01-00", "9999-01-01",
+        "1999-01-01", "0001-01-01", "10000-01-01", "2026-01-01 ", "2026/01/01"}) {
     EXPECT_EQ(problem(date), "Invalid compatibility date: " + date);
   }
 }
 
 TEST(Compatibility, RefusesADateOfTheFuture) {
-  EXPECT_EQ(problem("2026-12-30", {"nope"}),
-            "This Worker requires compatibility date \"2026-12-30\", but the newest date supported by this server binary "
-            "is \"2026-11-24\".");
+  EXPECT_EQ(
+      problem("2026-12-30", {"nope"}),
+      "This Worker requires compatibility date \"2026-12-30\", but the newest date supported by this server binary "
+      "is \"2026-11-24\".");
 }
 
 TEST(Compatibility, RefusesUnknownDoubledAndContradictoryFlags) {

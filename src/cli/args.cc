@@ -56,7 +56,8 @@ constexpr Flag kServeFlags[] = {
      [](Arguments& arguments, std::string_view value) -> Result<> {
        return set_path(arguments.options.data_directory.emplace(), value);
      }},
-    {"--isolation", "KIND", "cordon: tenants apart from the platform (default); process: a process each; shared: one for all",
+    {"--isolation", "KIND",
+     "cordon: tenants apart from the platform (default); process: a process each; shared: one for all",
      [](Arguments& arguments, std::string_view value) -> Result<> {
        TRY(arguments.options.isolation, config::parse_isolation(value));
        return {};
@@ -107,7 +108,9 @@ constexpr Flag kServeFlags[] = {
        return Error(ErrorCode::InvalidInput, fmt::format("expected debug, info, warn or error, found \"{}\"", value));
      }},
     {"--engine", "DIR", "the unpacked engine package, if not where it was at build time",
-     [](Arguments& arguments, std::string_view value) -> Result<> { return set_path(arguments.engine.emplace(), value); }},
+     [](Arguments& arguments, std::string_view value) -> Result<> {
+       return set_path(arguments.engine.emplace(), value);
+     }},
 };
 
 const Flag* find_flag(std::string_view name) {
@@ -179,8 +182,8 @@ Result<Arguments> parse_arguments(std::span<const char* const> arguments) {
   } else if (command.starts_with('-') && find_flag(command.substr(0, command.find('='))) == nullptr) {
     return unknown_flag(command);
   } else {
-    return usage(fmt::format("unknown command {}; the commands are serve and check, for example: insula serve {}", command,
-                             command));
+    return usage(fmt::format("unknown command {}; the commands are serve and check, for example: insula serve {}",
+                             command, command));
   }
   TRY_VOID(parse_rest(arguments.subspan(1), out));
   return out;
@@ -194,7 +197,8 @@ std::string help_text() {
       "  insula check [DIR|FILE ...]                read, bundle and check them, and say what is wrong\n"
       "  insula --help | --version\n"
       "\n"
-      "DIR holds a wrangler.jsonc, wrangler.json or wrangler.toml (default: the current folder). The first Worker answers\n"
+      "DIR holds a wrangler.jsonc, wrangler.json or wrangler.toml (default: the current folder). The first Worker "
+      "answers\n"
       "HTTP; the others are reached through service bindings. An insula.toml beside it sets what belongs to the node.\n"
       "\n"
       "Options of serve (they win over insula.toml; defaults in parentheses)\n";

@@ -25,10 +25,10 @@ enum class Command : std::uint8_t { Serve, Check, Help, Version };
 
 struct Arguments {
   Command command = Command::Help;
-  config::Options options;                       // what load_config() needs
-  std::optional<LogFormat> log_format;           // absent: human in a terminal, JSON otherwise
+  config::Options options;              // what load_config() needs
+  std::optional<LogFormat> log_format;  // absent: human in a terminal, JSON otherwise
   LogLevel log_level = LogLevel::Info;
-  std::optional<std::filesystem::path> engine;   // the unpacked engine package; absent: the built-in place
+  std::optional<std::filesystem::path> engine;  // the unpacked engine package; absent: the built-in place
 };
 
 // arguments: argv without the program's name.

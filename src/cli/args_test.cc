@@ -25,9 +25,29 @@ std::string problem(std::initializer_list<const char*> words) {
 }
 
 TEST(Arguments, ServeWithEveryFlag) {
-  const auto parsed = parse({"serve", "a", "--listen", "0.0.0.0:80", "--data=/d", "--isolation", "process", "--runners",
-                             "3", "b/wrangler.toml", "--memory-mib", "512", "--allow-private-addresses", "--live-clock",
-                             "--unsafe-no-sandbox", "--log", "json", "--log-level", "warn", "--engine", "/e", "--", "-c"});
+  const auto parsed = parse({"serve",
+                             "a",
+                             "--listen",
+                             "0.0.0.0:80",
+                             "--data=/d",
+                             "--isolation",
+                             "process",
+                             "--runners",
+                             "3",
+                             "b/wrangler.toml",
+                             "--memory-mib",
+                             "512",
+                             "--allow-private-addresses",
+                             "--live-clock",
+                             "--unsafe-no-sandbox",
+                             "--log",
+                             "json",
+                             "--log-level",
+                             "warn",
+                             "--engine",
+                             "/e",
+                             "--",
+                             "-c"});
   ASSERT_TRUE(parsed) << parsed.error().message();
   EXPECT_EQ(parsed->command, Command::Serve);
   const auto& options = parsed->options;
@@ -50,7 +70,8 @@ TEST(Arguments, ServeWithNothingLeavesEverythingToTheFiles) {
   const auto parsed = parse({"serve"});
   ASSERT_TRUE(parsed);
   EXPECT_TRUE(parsed->options.paths.empty());
-  EXPECT_FALSE(parsed->options.listen || parsed->options.isolation || parsed->options.frozen_clock || parsed->log_format);
+  EXPECT_FALSE(parsed->options.listen || parsed->options.isolation || parsed->options.frozen_clock ||
+               parsed->log_format);
   EXPECT_FALSE(parsed->options.unsafe_no_sandbox);
 }
 

@@ -41,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t i = 1; i < size; ++i) text[i - 1] = static_cast<char>(data[i]);
 
   const bool is_json = data[0] % 3 == 0;
-  const auto value = is_json ? insula::config::parse_jsonc(text, "/d/fuzzed") : insula::config::parse_toml(text, "/d/fuzzed");
+  const auto value =
+      is_json ? insula::config::parse_jsonc(text, "/d/fuzzed") : insula::config::parse_toml(text, "/d/fuzzed");
   if (!value) {
     check_message(value.error());
     return 0;

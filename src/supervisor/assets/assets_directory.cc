@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -21,6 +22,7 @@
 #include "src/base/limits.h"
 #include "src/supervisor/assets/asset_path.h"
 #include "src/supervisor/assets/file_source.h"
+#include "src/supervisor/assets/small_file_cache.h"
 
 namespace insula::assets {
 namespace {
@@ -61,8 +63,12 @@ AssetResponse plain(int status, std::string_view text) {
   return response;
 }
 
-AssetResponse not_found() { return plain(404, "Not Found\n"); }
-AssetResponse internal_error() { return plain(500, "Internal Error\n"); }
+AssetResponse not_found() {
+  return plain(404, "Not Found\n");
+}
+AssetResponse internal_error() {
+  return plain(500, "Internal Error\n");
+}
 
 // What is not there, what is a link and what cannot be opened by its kind look the same; the rest is our trouble.
 AssetResponse cannot_open(int number) {
@@ -107,17 +113,17 @@ void append_hex(std::string& out, std::uint64_t value) {
 // Which file it is, and when it last changed. That is not enough for a file written twice within one tick of the file
 // system's clock (up to 4 ms), so the content of small files, which are read anyway, goes in as well.
 std::string etag_of(const struct stat& facts, BytesView content) {
-  Digest identity(1);
-  Digest changes(2);
+  Digest of_content(0);
+  of_content.add(content);
+  Digest identity(of_content.value());
   identity.add(static_cast<std::uint64_t>(facts.st_dev));
   identity.add(static_cast<std::uint64_t>(facts.st_ino));
-  identity.add(content);
+  Digest changes(~of_content.value());
   changes.add(static_cast<std::uint64_t>(facts.st_size));
   for (const auto& moment : {facts.st_mtim, facts.st_ctim}) {
     changes.add(static_cast<std::uint64_t>(moment.tv_sec));
     changes.add(static_cast<std::uint64_t>(moment.tv_nsec));
   }
-  changes.add(content);
   std::string etag = "\"";
   append_hex(etag, identity.value());
   append_hex(etag, changes.value());
@@ -157,7 +163,39 @@ bool read_all(int file, std::size_t size, Bytes& out) {
   return true;
 }
 
+// Status and fields of a file that is there; the body is the caller's affair, and only wanted with 200.
+AssetResponse head_of(const std::string& path, std::string_view etag, std::uint64_t length, BytesView headers) {
+  AssetResponse response;
+  response.headers.reserve(256);
+  append_header(response.headers, "etag", etag);
+  append_header(response.headers, "cache-control", "public, max-age=0, must-revalidate");
+  if (matches_none_match(headers, etag)) {
+    response.status = 304;
+    return response;
+  }
+  response.status = 200;
+  append_header(response.headers, "content-type", content_type_of(path));
+  append_header(response.headers, "content-length", std::to_string(length));
+  return response;
+}
+
+AssetResponse whole(AssetResponse head, BytesView body) {
+  if (head.status == 200) {
+    head.body = body;
+    head.length = body.size();
+  }
+  return head;
+}
+
+constexpr std::size_t kCacheBytesMax = 16 * kMiB;
+
 }  // namespace
+
+AssetsDirectory::AssetsDirectory(Fd folder, bool has_openat2)
+    : folder_(std::move(folder)), has_openat2_(has_openat2), cache_(std::make_unique<SmallFileCache>(kCacheBytesMax)) {}
+AssetsDirectory::AssetsDirectory(AssetsDirectory&&) noexcept = default;
+AssetsDirectory& AssetsDirectory::operator=(AssetsDirectory&&) noexcept = default;
+AssetsDirectory::~AssetsDirectory() = default;
 
 Result<AssetsDirectory> AssetsDirectory::open(const std::filesystem::path& directory, Lookup lookup) {
   Fd folder(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -185,66 +223,52 @@ AssetResponse AssetsDirectory::respond(std::string_view method, std::string_view
     append_header(response.headers, "allow", "GET, HEAD");
     return response;
   }
-  const auto drop_body = [&](AssetResponse response) {
-    if (is_head) {
-      response.body.clear();
-      response.length = 0;
-    }
-    return response;
-  };
-
-  AssetPath path = parse_asset_path(target);
-  if (path.verdict == AssetPath::Verdict::Malformed) return drop_body(plain(400, "Bad Request\n"));
-  if (path.verdict == AssetPath::Verdict::Hidden) return drop_body(not_found());
-  if (!path.names_folder) {
-    Fd file = open_below(path.relative);
-    if (!file) return drop_body(cannot_open(errno));
-    struct stat facts {};
-    if (::fstat(file.get(), &facts) != 0) return drop_body(internal_error());
-    if (S_ISREG(facts.st_mode)) return drop_body(serve(path.relative, std::move(file), is_head, headers));
-    if (!S_ISDIR(facts.st_mode) || !open_below(path.relative + '/' + kIndex)) return drop_body(not_found());
-    // Relative links of the page would otherwise miss the folder's own name.
-    AssetResponse response;
-    response.status = 307;
-    append_header(response.headers, "location", std::string(path.raw_path) + '/' + std::string(path.raw_query));
-    return response;
-  }
-  if (!path.relative.empty()) path.relative += '/';
-  path.relative += kIndex;
-  Fd file = open_below(path.relative);
-  if (!file) return drop_body(cannot_open(errno));
-  return drop_body(serve(path.relative, std::move(file), is_head, headers));
-}
-
-AssetResponse AssetsDirectory::serve(const std::string& path, Fd file, bool is_head, BytesView headers) const {
-  struct stat facts {};
-  if (::fstat(file.get(), &facts) != 0) return internal_error();
-  if (!S_ISREG(facts.st_mode)) return not_found();
-
-  AssetResponse response;
-  response.length = static_cast<std::uint64_t>(facts.st_size);
-  const bool is_small = response.length <= kInlineBodyBytesMax;
-  if (is_small) {
-    if (!read_all(file.get(), static_cast<std::size_t>(response.length), response.body)) {
-      return internal_error();
-    }
-    response.length = response.body.size();
-  }
-  const auto etag = etag_of(facts, response.body);
-  append_header(response.headers, "etag", etag);
-  append_header(response.headers, "cache-control", "public, max-age=0, must-revalidate");
-  if (matches_none_match(headers, etag)) {
-    response.status = 304;
-  } else {
-    response.status = 200;
-    append_header(response.headers, "content-type", content_type_of(path));
-    append_header(response.headers, "content-length", std::to_string(response.length));
-  }
-  if (is_head || response.status == 304) {
+  auto response = find_and_serve(target, is_head, headers);
+  if (is_head) {
     response.body.clear();
     response.length = 0;
-  } else if (!is_small) {
-    response.source = std::make_shared<FileSource>(std::move(file), response.length);
+  }
+  return response;
+}
+
+AssetResponse AssetsDirectory::find_and_serve(std::string_view target, bool is_head, BytesView headers) const {
+  AssetPath path = parse_asset_path(target);
+  if (path.verdict == AssetPath::Verdict::Malformed) return plain(400, "Bad Request\n");
+  if (path.verdict == AssetPath::Verdict::Hidden) return not_found();
+  if (path.names_folder) {
+    if (!path.relative.empty()) path.relative += '/';
+    path.relative += kIndex;
+  }
+  if (const auto* known = cache_->find(folder_.get(), path.relative)) {
+    return whole(head_of(path.relative, known->etag, known->body.size(), headers), known->body);
+  }
+  Fd file = open_below(path.relative);
+  if (!file) return cannot_open(errno);
+  struct stat facts {};
+  if (::fstat(file.get(), &facts) != 0) return internal_error();
+  if (S_ISREG(facts.st_mode)) return serve(path.relative, facts, std::move(file), is_head, headers);
+  if (path.names_folder || !S_ISDIR(facts.st_mode) || !open_below(path.relative + '/' + kIndex)) return not_found();
+  // Relative links of the page would otherwise miss the folder's own name.
+  AssetResponse response;
+  response.status = 307;
+  append_header(response.headers, "location", std::string(path.raw_path) + '/' + std::string(path.raw_query));
+  return response;
+}
+
+AssetResponse AssetsDirectory::serve(const std::string& path, const struct stat& facts, Fd file, bool is_head,
+                                     BytesView headers) const {
+  const auto size = static_cast<std::uint64_t>(facts.st_size);
+  if (size <= kInlineBodyBytesMax) {
+    Bytes body;
+    if (!read_all(file.get(), static_cast<std::size_t>(size), body)) return internal_error();
+    const auto etag = etag_of(facts, body);
+    if (body.size() == size) cache_->put(path, facts, body, etag, std::chrono::system_clock::now());
+    return whole(head_of(path, etag, body.size(), headers), body);
+  }
+  auto response = head_of(path, etag_of(facts, {}), size, headers);
+  if (response.status == 200 && !is_head) {
+    response.source = std::make_shared<FileSource>(std::move(file), size);
+    response.length = size;
   }
   return response;
 }

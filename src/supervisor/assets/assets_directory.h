@@ -10,13 +10,19 @@
 //   2. Names that begin with a dot are not served, except the standard folder /.well-known/ (RFC 8615).
 //   3. An ETag is strong: two answers with the same one have the same bytes.
 //
-// Files are read synchronously on the caller's thread: regular files have no readiness to wait for, and what is served
-// again and again is in the page cache. A folder on a network file system would stall the node; do not use one.
+// Small files are kept in memory and checked with one stat() per request (SmallFileCache). Others are read
+// synchronously on the caller's thread: regular files have no readiness to wait for, and what is served again and again
+// is in the page cache. A folder on a network file system would stall the node; do not use one.
 #pragma once
+
+#include <sys/stat.h>
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "src/base/bytes.h"
 #include "src/base/error.h"
@@ -33,11 +39,18 @@ struct AssetResponse {
   std::uint64_t length = 0;  // bytes of the body that follows: 0 for HEAD, 304 and so on
 };
 
+class SmallFileCache;
+
 // How a path becomes a descriptor: in one system call where the kernel has it (5.6 and later), else step by step.
 enum class Lookup : std::uint8_t { Automatic, StepByStep };
 
+// Belongs to one thread.
 class AssetsDirectory {
  public:
+  AssetsDirectory(AssetsDirectory&&) noexcept;
+  AssetsDirectory& operator=(AssetsDirectory&&) noexcept;
+  ~AssetsDirectory();
+
   // Errors: NotFound, Denied, InvalidInput (no folder).
   static Result<AssetsDirectory> open(const std::filesystem::path& directory, Lookup lookup = Lookup::Automatic);
 
@@ -49,12 +62,15 @@ class AssetsDirectory {
   AssetResponse respond(std::string_view method, std::string_view target, BytesView headers) const;
 
  private:
-  AssetsDirectory(Fd folder, bool has_openat2) : folder_(std::move(folder)), has_openat2_(has_openat2) {}
+  AssetsDirectory(Fd folder, bool has_openat2);
   Fd open_below(const std::string& path) const;
-  AssetResponse serve(const std::string& path, Fd file, bool is_head, BytesView headers) const;
+  AssetResponse find_and_serve(std::string_view target, bool is_head, BytesView headers) const;
+  AssetResponse serve(const std::string& path, const struct stat& facts, Fd file, bool is_head,
+                      BytesView headers) const;
 
   Fd folder_;
   bool has_openat2_;
+  std::unique_ptr<SmallFileCache> cache_;
 };
 
 // "text/html; charset=utf-8" and so on, by the extension of a path.

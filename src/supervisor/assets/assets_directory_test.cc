@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -17,6 +18,7 @@
 
 #include "src/base/header_block.h"
 #include "src/base/limits.h"
+#include "src/supervisor/assets/small_file_cache.h"
 
 namespace insula::assets {
 namespace {
@@ -91,12 +93,14 @@ TEST_P(AssetsTest, ServesFilesWithTypeAndLength) {
 }
 
 TEST_P(AssetsTest, DecodesAndIgnoresQueryFragmentAndOrigin) {
-  for (const auto* target : {"/a.txt?x=/../..", "/a.txt#f", "/%61.txt", "http://host:1/a.txt?y", "https://u@h/a.txt#z"}) {
+  for (const auto* target :
+       {"/a.txt?x=/../..", "/a.txt#f", "/%61.txt", "http://host:1/a.txt?y", "https://u@h/a.txt#z"}) {
     EXPECT_EQ(get(target).body, "hello") << target;
   }
   EXPECT_EQ(get("/with%20space/%C3%BC.css").body, "p{}");
   EXPECT_EQ(get("/100%25.txt").body, "percent");
-  for (const auto* target : {"/", "", "?q", "http://host", "http://host?q"}) EXPECT_EQ(get(target).body, "<p>root") << target;
+  for (const auto* target : {"/", "", "?q", "http://host", "http://host?q"})
+    EXPECT_EQ(get(target).body, "<p>root") << target;
 }
 
 TEST_P(AssetsTest, FoldersAnswerWithTheirIndex) {
@@ -105,20 +109,38 @@ TEST_P(AssetsTest, FoldersAnswerWithTheirIndex) {
   const auto response = get("/docs?a=b");
   EXPECT_EQ(response.status, 307);
   EXPECT_EQ(header(response, "location"), "/docs/?a=b");
-  for (const auto* target : {"/empty", "/empty/", "/docs/deep", "/a.txt/", "//docs", "//", "/docs//", "/docs//index.html"}) {
+  for (const auto* target :
+       {"/empty", "/empty/", "/docs/deep", "/a.txt/", "//docs", "//", "/docs//", "/docs//index.html"}) {
     EXPECT_EQ(get(target).status, 404) << target;
   }
 }
 
 TEST_P(AssetsTest, NothingOutsideAndNothingHidden) {
-  for (const auto* target : {"/.env", "/.git/config", "/%2eenv", "/.git/", "/empty/.keep", "/docs/.well-known/x", "/link.txt",
-                             "/inner-link.txt", "/etc/passwd", "/etc", "/etc/", "/fifo", "/missing", "/a.txt/b",
-                             "/.well-known/.env"}) {
+  for (const auto* target :
+       {"/.env", "/.git/config", "/%2eenv", "/.git/", "/empty/.keep", "/docs/.well-known/x", "/link.txt",
+        "/inner-link.txt", "/etc/passwd", "/etc", "/etc/", "/fifo", "/missing", "/a.txt/b", "/.well-known/.env"}) {
     EXPECT_EQ(get(target).status, 404) << target;
   }
-  for (const auto* target : {"/../a.txt", "/..", "/docs/../a.txt", "/%2e%2e/a.txt", "/%2E./a.txt", "/docs/..%2fa.txt",
-                             "/docs%2Findex.html", "/./a.txt", "/a%00.txt", "/a.txt%00", "/%", "/%4", "/%zz", "/a%0d%0ab",
-                             "/a\r\nx: y", "/a b", "/a\x7f", "a.txt", "ftp:a.txt", "/.hidden/%"}) {
+  for (const auto* target : {"/../a.txt",
+                             "/..",
+                             "/docs/../a.txt",
+                             "/%2e%2e/a.txt",
+                             "/%2E./a.txt",
+                             "/docs/..%2fa.txt",
+                             "/docs%2Findex.html",
+                             "/./a.txt",
+                             "/a%00.txt",
+                             "/a.txt%00",
+                             "/%",
+                             "/%4",
+                             "/%zz",
+                             "/a%0d%0ab",
+                             "/a\r\nx: y",
+                             "/a b",
+                             "/a\x7f",
+                             "a.txt",
+                             "ftp:a.txt",
+                             "/.hidden/%"}) {
     EXPECT_EQ(get(target).status, 400) << target;
   }
   EXPECT_EQ(get(std::string_view("/a\0.txt", 7)).status, 400);
@@ -273,6 +295,77 @@ TEST_P(AssetsTest, AFileThatShrinksIsAFailure) {
   response.source->grant(10);
   EXPECT_EQ(sink.failures, 1);
   EXPECT_EQ(sink.ends, 0);
+}
+
+TEST_P(AssetsTest, AnswersFollowEveryChange) {
+  const auto first = header(get("/a.txt"), "etag");
+  put("public/a.txt", "changed");
+  EXPECT_EQ(get("/a.txt").body, "changed");
+  EXPECT_NE(header(get("/a.txt"), "etag"), first);
+  fs::remove(root_ / "public/a.txt");
+  EXPECT_EQ(get("/a.txt").status, 404);
+  fs::create_symlink("index.html", root_ / "public/a.txt");
+  EXPECT_EQ(get("/a.txt").status, 404);
+}
+
+class CacheTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto pattern = (fs::temp_directory_path() / "insula-cache-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    root_ = pattern;
+    folder_ = Fd(::open(root_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  }
+  void TearDown() override { fs::remove_all(root_); }
+  struct stat put_file(const std::string& name, std::string_view text) const {
+    std::ofstream(root_ / name, std::ios::binary) << text;
+    struct stat facts {};
+    EXPECT_EQ(::stat((root_ / name).c_str(), &facts), 0);
+    return facts;
+  }
+
+  fs::path root_;
+  Fd folder_;
+  const WallTime later_ = std::chrono::system_clock::now() + std::chrono::hours(1);
+};
+
+TEST_F(CacheTest, KeepsWhatHasSettledUntilItChanges) {
+  SmallFileCache cache(4096);
+  const auto facts = put_file("a", "one");
+  cache.put("a", facts, "one", "\"e\"",
+            std::chrono::system_clock::now());  // written just now: its stamp may come again
+  EXPECT_EQ(cache.find(folder_.get(), "a"), nullptr);
+  cache.put("a", facts, "one", "\"e\"", later_);
+  const auto* entry = cache.find(folder_.get(), "a");
+  ASSERT_NE(entry, nullptr);
+  EXPECT_EQ(entry->body, "one");
+  EXPECT_EQ(entry->etag, "\"e\"");
+  put_file("a", "other");
+  EXPECT_EQ(cache.find(folder_.get(), "a"), nullptr);
+}
+
+TEST_F(CacheTest, MissesWhatWasReplacedByALinkOrRemoved) {
+  SmallFileCache cache(4096);
+  cache.put("a", put_file("a", "one"), "one", "e", later_);
+  fs::rename(root_ / "a", root_ / "b");
+  fs::create_symlink("b", root_ / "a");
+  EXPECT_EQ(cache.find(folder_.get(), "a"), nullptr);
+  cache.put("b", put_file("b", "one"), "one", "e", later_);
+  fs::remove(root_ / "b");
+  EXPECT_EQ(cache.find(folder_.get(), "b"), nullptr);
+}
+
+TEST_F(CacheTest, StartsAnewWhenFull) {
+  SmallFileCache cache(2000);
+  const auto keep = [&](const std::string& name) { cache.put(name, put_file(name, "x"), "x", "e", later_); };
+  for (const auto* name : {"a", "b", "c"}) keep(name);
+  for (const auto* name : {"a", "b", "c"}) EXPECT_NE(cache.find(folder_.get(), name), nullptr) << name;
+  keep("d");
+  EXPECT_NE(cache.find(folder_.get(), "d"), nullptr);
+  EXPECT_EQ(cache.find(folder_.get(), "a"), nullptr);
+  cache.put("big", put_file("big", "x"), std::string(2000, 'x'), "e", later_);
+  EXPECT_EQ(cache.find(folder_.get(), "big"), nullptr);
+  EXPECT_NE(cache.find(folder_.get(), "d"), nullptr);
 }
 
 TEST(Assets, OpenSaysWhatIsWrong) {

@@ -27,11 +27,48 @@ constexpr const char* kProgram = "node_modules/@esbuild/linux-x64/bin/esbuild";
 #endif
 
 // Node's modules, as packages name them without "node:". Subpaths ("fs/promises") follow their first segment.
-constexpr std::string_view kNodeModules[] = {
-    "assert", "async_hooks", "buffer", "child_process", "cluster", "console", "constants", "crypto", "dgram",
-    "diagnostics_channel", "dns", "domain", "events", "fs", "http", "http2", "https", "inspector", "module", "net", "os",
-    "path", "perf_hooks", "process", "punycode", "querystring", "readline", "repl", "stream", "string_decoder", "sys",
-    "timers", "tls", "trace_events", "tty", "url", "util", "v8", "vm", "wasi", "worker_threads", "zlib"};
+constexpr std::string_view kNodeModules[] = {"assert",
+                                             "async_hooks",
+                                             "buffer",
+                                             "child_process",
+                                             "cluster",
+                                             "console",
+                                             "constants",
+                                             "crypto",
+                                             "dgram",
+                                             "diagnostics_channel",
+                                             "dns",
+                                             "domain",
+                                             "events",
+                                             "fs",
+                                             "http",
+                                             "http2",
+                                             "https",
+                                             "inspector",
+                                             "module",
+                                             "net",
+                                             "os",
+                                             "path",
+                                             "perf_hooks",
+                                             "process",
+                                             "punycode",
+                                             "querystring",
+                                             "readline",
+                                             "repl",
+                                             "stream",
+                                             "string_decoder",
+                                             "sys",
+                                             "timers",
+                                             "tls",
+                                             "trace_events",
+                                             "tty",
+                                             "url",
+                                             "util",
+                                             "v8",
+                                             "vm",
+                                             "wasi",
+                                             "worker_threads",
+                                             "zlib"};
 
 // A folder that goes away with its scope.
 class ScratchFolder {
@@ -66,8 +103,10 @@ Result<std::map<std::string, ModuleKind>> kinds_by_extension(const std::vector<M
     for (const auto& glob : rule.globs) {
       const auto extension = glob.starts_with("**/*.") ? glob.substr(4) : glob.starts_with("*.") ? glob.substr(1) : "";
       if (extension.empty() || extension.find_first_of("*?/[{") != std::string::npos) {
-        return Error(ErrorCode::Unsupported, fmt::format("rules: \"{}\" cannot be bundled; only \"**/*.EXTENSION\" can, or "
-                                                         "set no_bundle", glob));
+        return Error(ErrorCode::Unsupported,
+                     fmt::format("rules: \"{}\" cannot be bundled; only \"**/*.EXTENSION\" can, or "
+                                 "set no_bundle",
+                                 glob));
       }
       kinds.emplace(extension, rule.kind);
     }
@@ -91,10 +130,23 @@ std::vector<std::string> arguments_of(const WorkerFile& file, const std::map<std
                                       const fs::path& out) {
   const BuildOptions& build = file.build;
   std::vector<std::string> arguments = {
-      build.main.string(), "--bundle", "--format=esm", "--platform=neutral", "--main-fields=module,main",
-      "--conditions=workerd,worker,browser,import", "--target=es2024", "--external:cloudflare:*", "--external:node:*",
-      "--outdir=" + out.string(), "--entry-names=[name]", "--asset-names=[name]-[hash]", "--out-extension:.js=.js",
-      "--color=false", "--log-level=warning", "--log-limit=50", "--charset=utf8",
+      build.main.string(),
+      "--bundle",
+      "--format=esm",
+      "--platform=neutral",
+      "--main-fields=module,main",
+      "--conditions=workerd,worker,browser,import",
+      "--target=es2024",
+      "--external:cloudflare:*",
+      "--external:node:*",
+      "--outdir=" + out.string(),
+      "--entry-names=[name]",
+      "--asset-names=[name]-[hash]",
+      "--out-extension:.js=.js",
+      "--color=false",
+      "--log-level=warning",
+      "--log-limit=50",
+      "--charset=utf8",
   };
   for (const auto& [extension, kind] : kinds) {
     // TypeScript and the JavaScript extensions have their loaders already.
@@ -157,23 +209,26 @@ Result<fs::path> find_esbuild() {
     if (auto program = folder / kProgram; fs::exists(program, error)) return program;
     if (folder == folder.root_path()) break;
   }
-  return Error(ErrorCode::NotFound,
-               fmt::format("the bundler is missing: no {} in $INSULA_HOME or in a folder above this program; run `npm ci` "
-                           "there, or set \"no_bundle\": true if the Worker is plain JavaScript", kProgram));
+  return Error(
+      ErrorCode::NotFound,
+      fmt::format("the bundler is missing: no {} in $INSULA_HOME or in a folder above this program; run `npm ci` "
+                  "there, or set \"no_bundle\": true if the Worker is plain JavaScript",
+                  kProgram));
 }
 
 Result<Bundle> bundle(const WorkerFile& file, const fs::path& esbuild) {
   if (file.build.find_additional_modules) {
-    return Error(ErrorCode::Unsupported, "find_additional_modules: not supported together with bundling; set no_bundle, or "
-                                         "import the files from the main module");
+    return Error(ErrorCode::Unsupported,
+                 "find_additional_modules: not supported together with bundling; set no_bundle, or "
+                 "import the files from the main module");
   }
   TRY(auto kinds, kinds_by_extension(file.build.rules));
   TRY(auto scratch, ScratchFolder::make());
   const auto directory = file.worker.directory.empty() ? fs::path(".") : file.worker.directory;
   TRY(auto outcome, run_program(esbuild, arguments_of(file, kinds, scratch.path()), directory, kBundleTimeMax));
   if (outcome.exit_status != 0) {
-    return Error(ErrorCode::InvalidInput, fmt::format("{} cannot be bundled:\n{}", file.build.main.string(),
-                                                      outcome.complaints));
+    return Error(ErrorCode::InvalidInput,
+                 fmt::format("{} cannot be bundled:\n{}", file.build.main.string(), outcome.complaints));
   }
   Bundle bundle;
   TRY(bundle.modules, read_outputs(scratch.path(), file.build.main.stem().string() + ".js", kinds));

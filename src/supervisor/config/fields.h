@@ -2,8 +2,9 @@
 //
 // Fields: reads one table of a configuration file field by field, and remembers which names it was asked for.
 //
-// Every error names file, line, path of the field and what was expected: "wrangler.jsonc:7: services[0].service: expected
-// a text, found a number". What nobody asked for is unknown(): a typo, or a field that Insula has never heard of.
+// Every error names file, line, path of the field and what was expected: "wrangler.jsonc:7: services[0].service:
+// expected a text, found a number". What nobody asked for is unknown(): a typo, or a field that Insula has never heard
+// of.
 #pragma once
 
 #include <cstdint>

@@ -62,8 +62,8 @@ Result<fs::path> wrangler_file_of(const fs::path& path, std::vector<std::string>
     }
   }
   if (found.empty()) {
-    return Error(ErrorCode::NotFound, fmt::format("{}: neither wrangler.jsonc, wrangler.json nor wrangler.toml is there",
-                                                  path.string()));
+    return Error(ErrorCode::NotFound,
+                 fmt::format("{}: neither wrangler.jsonc, wrangler.json nor wrangler.toml is there", path.string()));
   }
   return found.lexically_normal();
 }
@@ -185,10 +185,11 @@ class Loader {
         if (files_.contains(service.service)) continue;
         std::string names;
         for (const auto& [name, file] : files_) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", name);
-        return Error(ErrorCode::NotFound,
-                     fmt::format("{}: services: {} names the Worker \"{}\", which is not one of this node's ({}); name its "
-                                 "wrangler file on the command line or in insula.toml",
-                                 files_[worker.name].string(), service.name, service.service, names));
+        return Error(
+            ErrorCode::NotFound,
+            fmt::format("{}: services: {} names the Worker \"{}\", which is not one of this node's ({}); name its "
+                        "wrangler file on the command line or in insula.toml",
+                        files_[worker.name].string(), service.name, service.service, names));
       }
     }
     return {};
@@ -202,6 +203,8 @@ class Loader {
 
 }  // namespace
 
-Result<Config> load_config(const Options& options) { return Loader(options).run(); }
+Result<Config> load_config(const Options& options) {
+  return Loader(options).run();
+}
 
 }  // namespace insula::config

@@ -38,7 +38,8 @@ class LoadTest : public testing::Test {
     std::ofstream(root_ / name, std::ios::binary) << text;
   }
   void put_worker(const std::string& folder, const std::string& name, const std::string& more = "") {
-    put(folder + "/wrangler.jsonc", R"({"name": ")" + name + R"(", "main": "index.js", "compatibility_date": "2026-11-17",
+    put(folder + "/wrangler.jsonc", R"({"name": ")" + name +
+                                        R"(", "main": "index.js", "compatibility_date": "2026-11-17",
         "no_bundle": true)" + more + "}");
     put(folder + "/index.js", "export default {}");
   }
@@ -81,7 +82,8 @@ export default { fetch(): unknown { return [wasm, again, bytes, text, page, json
   put("src/t.txt", "some text");
   put("src/p.md", "# a page");
   put("src/j.json", R"({"deep": [1]})");
-  put("node_modules/dep/package.json", R"({"name": "dep", "exports": {".": {"browser": "./b.js", "default": "./d.js"}}})");
+  put("node_modules/dep/package.json",
+      R"({"name": "dep", "exports": {".": {"browser": "./b.js", "default": "./d.js"}}})");
   put("node_modules/dep/b.js", "export const twice = (n) => n * 2;");
   put("node_modules/dep/d.js", "export const twice = 'the wrong one';");
 
@@ -93,8 +95,8 @@ export default { fetch(): unknown { return [wasm, again, bytes, text, page, json
   ASSERT_EQ(worker.modules.size(), 4U);
   const auto& main = worker.modules[0];
   EXPECT_EQ(main.kind, ModuleKind::EsModule);
-  for (const auto* part : {"n * 2", "some text", "# a page", "deep", "from \"cloudflare:workers\"", "from \"node:buffer\"",
-                           "production", "Named"}) {
+  for (const auto* part : {"n * 2", "some text", "# a page", "deep", "from \"cloudflare:workers\"",
+                           "from \"node:buffer\"", "production", "Named"}) {
     EXPECT_THAT(main.bytes, HasSubstr(part));
   }
   EXPECT_THAT(main.bytes, testing::Not(HasSubstr("the wrong one")));
@@ -118,8 +120,8 @@ TEST_F(LoadTest, BundlerComplaintsArriveVerbatim) {
 
 TEST_F(LoadTest, TakesFilesAsTheyAreWithoutBundling) {
   put_worker(".", "w", R"(, "assets": {"directory": "public"})");
-  for (const auto* name : {"lib/a.mjs", "lib/b.cjs", "t.txt", "x.wasm", "package.json", "public/skipped.js", ".git/c.js",
-                           "node_modules/d/e.js", "README.md"}) {
+  for (const auto* name : {"lib/a.mjs", "lib/b.cjs", "t.txt", "x.wasm", "package.json", "public/skipped.js",
+                           ".git/c.js", "node_modules/d/e.js", "README.md"}) {
     put(name, name);
   }
   const auto config = load({""});
@@ -207,13 +209,15 @@ TEST_F(LoadTest, ProgramsEndAtTheirDeadlineOrSayWhy) {
 }
 
 TEST(Globs, MatchWholePaths) {
-  for (const auto& [path, glob] : {std::pair("a.txt", "**/*.txt"), std::pair("a/b/c.txt", "**/*.txt"), std::pair("a.txt", "*.txt"),
-                                   std::pair("a/b.txt", "a/*"), std::pair("a/b/c/d", "a/**"), std::pair("a/b/c", "a/**/c"),
-                                   std::pair("a/c", "a/**/c"), std::pair("ab", "a?"), std::pair("aXbXb", "a*b")}) {
+  for (const auto& [path, glob] :
+       {std::pair("a.txt", "**/*.txt"), std::pair("a/b/c.txt", "**/*.txt"), std::pair("a.txt", "*.txt"),
+        std::pair("a/b.txt", "a/*"), std::pair("a/b/c/d", "a/**"), std::pair("a/b/c", "a/**/c"),
+        std::pair("a/c", "a/**/c"), std::pair("ab", "a?"), std::pair("aXbXb", "a*b")}) {
     EXPECT_TRUE(matches_glob(path, glob)) << path << " " << glob;
   }
-  for (const auto& [path, glob] : {std::pair("a/b.txt", "*.txt"), std::pair("a.txt.js", "**/*.txt"), std::pair("a/b/c", "a/*"),
-                                   std::pair("ab", "a"), std::pair("a", "a?"), std::pair("b/c", "a/**/c")}) {
+  for (const auto& [path, glob] :
+       {std::pair("a/b.txt", "*.txt"), std::pair("a.txt.js", "**/*.txt"), std::pair("a/b/c", "a/*"),
+        std::pair("ab", "a"), std::pair("a", "a?"), std::pair("b/c", "a/**/c")}) {
     EXPECT_FALSE(matches_glob(path, glob)) << path << " " << glob;
   }
 }

@@ -59,9 +59,7 @@ bool is_below(const fs::path& path, const fs::path& folder) {
 }
 
 Error cannot_read(const fs::path& path, int number) {
-  const auto code = number == ENOENT   ? ErrorCode::NotFound
-                    : number == EACCES ? ErrorCode::Denied
-                                       : ErrorCode::Internal;
+  const auto code = number == ENOENT ? ErrorCode::NotFound : number == EACCES ? ErrorCode::Denied : ErrorCode::Internal;
   return Error(code, fmt::format("{}: cannot be read: {}", path.string(), std::strerror(number)));
 }
 
@@ -120,8 +118,10 @@ class Walk {
     TRY(auto bytes, read_file(path, kCodeBytesMax));
     const auto kind = kind_of(name, build_.rules);
     if (!kind) {
-      return Error(ErrorCode::InvalidInput, fmt::format("{}: the main module must be JavaScript (.js, .mjs) when no_bundle "
-                                                        "is set", path.string()));
+      return Error(ErrorCode::InvalidInput,
+                   fmt::format("{}: the main module must be JavaScript (.js, .mjs) when no_bundle "
+                               "is set",
+                               path.string()));
     }
     modules_.push_back({name, *kind, std::move(bytes)});
     return check_modules(modules_);

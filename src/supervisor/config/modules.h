@@ -27,7 +27,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t byt
 // Takes the files under the base folder as they are, the main module first, the others by name. What lies in
 // node_modules, below a dot or under `excluded` is none of them.
 // Errors: InvalidInput, NotFound, LimitExceeded (kModulesMax, kModuleNameBytesMax, kCodeBytesMax).
-Result<std::vector<Module>> collect_modules(const BuildOptions& build, const std::vector<std::filesystem::path>& excluded);
+Result<std::vector<Module>> collect_modules(const BuildOptions& build,
+                                            const std::vector<std::filesystem::path>& excluded);
 
 // Refuses what no runner would load: too many modules, names too long, too much code.
 Result<> check_modules(const std::vector<Module>& modules);

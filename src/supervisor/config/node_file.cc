@@ -71,7 +71,8 @@ Result<> read_http(Fields& fields, HttpLimits& http) {
 
 bool is_address(const std::string& host) {
   std::array<unsigned char, 16> bytes{};
-  return ::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 || ::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
+  return ::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 ||
+         ::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
 }
 
 }  // namespace
@@ -114,10 +115,10 @@ Result<NodeFile> read_node_file(const Value& root, const std::filesystem::path& 
   if (http) TRY_VOID(read_http(*http, node.http));
   TRY_VOID(refuse_unknown(fields));
   if (node.tenant_limits.memory_bytes > node.runner_memory_bytes) {
-    return fields.problem("runner_memory_mib", fmt::format("a runner of {} MiB cannot hold a tenant of {} MiB "
-                                                           "(tenant_limits.memory_mib)",
-                                                           node.runner_memory_bytes / kMiB,
-                                                           node.tenant_limits.memory_bytes / kMiB));
+    return fields.problem("runner_memory_mib",
+                          fmt::format("a runner of {} MiB cannot hold a tenant of {} MiB "
+                                      "(tenant_limits.memory_mib)",
+                                      node.runner_memory_bytes / kMiB, node.tenant_limits.memory_bytes / kMiB));
   }
   return out;
 }
@@ -126,7 +127,8 @@ Result<ListenAddress> parse_listen(std::string_view text) {
   const auto refuse = [&](std::string_view why) {
     return Error(ErrorCode::InvalidInput,
                  fmt::format("\"{}\" is no address to listen on: {}; expected HOST:PORT, for example 127.0.0.1:8787 or "
-                             "[::1]:8787, where port 0 lets the kernel choose", text, why));
+                             "[::1]:8787, where port 0 lets the kernel choose",
+                             text, why));
   };
   ListenAddress address;
   const auto colon = text.rfind(':');

@@ -8,8 +8,8 @@
 #include <optional>
 #include <utility>
 
-#include <boost/json/basic_parser_impl.hpp>
 #include <fmt/format.h>
+#include <boost/json/basic_parser_impl.hpp>
 
 namespace insula::config {
 namespace {

@@ -60,8 +60,7 @@ Result<Value> parse_toml(std::string_view text, std::string_view file) {
     return value;
   } catch (const toml::parse_error& error) {
     const auto& at = error.source().begin;
-    return Error(ErrorCode::InvalidInput,
-                 fmt::format("{}:{}:{}: {}", file, at.line, at.column, error.description()));
+    return Error(ErrorCode::InvalidInput, fmt::format("{}:{}:{}: {}", file, at.line, at.column, error.description()));
   }
 }
 

@@ -13,8 +13,8 @@
 namespace insula::config {
 
 struct ProgramOutcome {
-  int exit_status = 0;      // 128 + signal when a signal ended it
-  std::string complaints;   // its standard error, at most kComplaintsBytesMax
+  int exit_status = 0;     // 128 + signal when a signal ended it
+  std::string complaints;  // its standard error, at most kComplaintsBytesMax
 };
 
 inline constexpr std::size_t kComplaintsBytesMax = 256 * 1024;

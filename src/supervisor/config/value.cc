@@ -56,8 +56,8 @@ Result<> append_json(std::string& out, const Value& value) {
 }  // namespace
 
 std::string_view Value::kind() const {
-  static constexpr std::string_view kKinds[] = {"null", "true or false", "a whole number", "a number",
-                                                "a text", "a list",       "a table"};
+  static constexpr std::string_view kKinds[] = {"null",   "true or false", "a whole number", "a number",
+                                                "a text", "a list",        "a table"};
   return kKinds[data.index()];
 }
 

@@ -16,12 +16,17 @@ std::string json_of(const Result<Value>& value) {
   if (!value) return value.error().message();
   return *to_json(*value);
 }
-std::string jsonc(std::string_view text) { return json_of(parse_jsonc(text, "f")); }
-std::string toml(std::string_view text) { return json_of(parse_toml(text, "f")); }
+std::string jsonc(std::string_view text) {
+  return json_of(parse_jsonc(text, "f"));
+}
+std::string toml(std::string_view text) {
+  return json_of(parse_toml(text, "f"));
+}
 
 TEST(Jsonc, CommentsTrailingCommasAndByteOrderMark) {
-  EXPECT_EQ(jsonc("\xEF\xBB\xBF// first\n{\"a\": [1, 2.5, -3,], /* b\n * c */ \"d\": {\"e\": null, \"f\": true,},}\n// last"),
-            R"({"a":[1,2.5,-3],"d":{"e":null,"f":true}})");
+  EXPECT_EQ(
+      jsonc("\xEF\xBB\xBF// first\n{\"a\": [1, 2.5, -3,], /* b\n * c */ \"d\": {\"e\": null, \"f\": true,},}\n// last"),
+      R"({"a":[1,2.5,-3],"d":{"e":null,"f":true}})");
   EXPECT_EQ(jsonc("{}\n\n  // end\n\n"), "{}");
   EXPECT_EQ(jsonc("{ // one\n // two\n \"a\" // three\n : // four\n 1 // five\n , // six\n }"), R"({"a":1})");
 }

@@ -17,20 +17,79 @@ namespace {
 
 // These concern the hosted platform, deployment or development tools: nothing at run time depends on them here.
 constexpr auto kIgnored = std::to_array<std::string_view>({
-    "$schema", "account_id", "workers_dev", "preview_urls", "route", "routes", "dev", "observability", "logpush",
-    "upload_source_maps", "send_metrics", "keep_vars", "placement", "legacy_env", "compliance_region",
-    "first_party_worker", "usage_model", "zone_id", "preserve_file_names", "python_modules", "previews", "cache",
-    "topLevelName", "userConfigPath", "configPath", "definedEnvironments", "pages_build_output_dir",
+    "$schema",
+    "account_id",
+    "workers_dev",
+    "preview_urls",
+    "route",
+    "routes",
+    "dev",
+    "observability",
+    "logpush",
+    "upload_source_maps",
+    "send_metrics",
+    "keep_vars",
+    "placement",
+    "legacy_env",
+    "compliance_region",
+    "first_party_worker",
+    "usage_model",
+    "zone_id",
+    "preserve_file_names",
+    "python_modules",
+    "previews",
+    "cache",
+    "topLevelName",
+    "userConfigPath",
+    "configPath",
+    "definedEnvironments",
+    "pages_build_output_dir",
 });
 
 // A Worker that names one of these expects something of its env or its life that it would not get.
 constexpr auto kUnsupported = std::to_array<std::string_view>({
-    "durable_objects", "migrations", "workflows", "kv_namespaces", "r2_buckets", "d1_databases", "queues", "ai",
-    "ai_search", "ai_search_namespaces", "vectorize", "hyperdrive", "analytics_engine_datasets", "browser", "send_email",
-    "mtls_certificates", "dispatch_namespaces", "tail_consumers", "streaming_tail_consumers", "images", "media", "stream",
-    "version_metadata", "secrets_store_secrets", "pipelines", "unsafe", "unsafe_hello_world", "containers", "cloudchamber",
-    "vpc_services", "vpc_networks", "ratelimits", "triggers", "site", "wasm_modules", "text_blobs", "data_blobs", "build",
-    "logfwdr", "artifacts", "flagship", "exports",
+    "durable_objects",
+    "migrations",
+    "workflows",
+    "kv_namespaces",
+    "r2_buckets",
+    "d1_databases",
+    "queues",
+    "ai",
+    "ai_search",
+    "ai_search_namespaces",
+    "vectorize",
+    "hyperdrive",
+    "analytics_engine_datasets",
+    "browser",
+    "send_email",
+    "mtls_certificates",
+    "dispatch_namespaces",
+    "tail_consumers",
+    "streaming_tail_consumers",
+    "images",
+    "media",
+    "stream",
+    "version_metadata",
+    "secrets_store_secrets",
+    "pipelines",
+    "unsafe",
+    "unsafe_hello_world",
+    "containers",
+    "cloudchamber",
+    "vpc_services",
+    "vpc_networks",
+    "ratelimits",
+    "triggers",
+    "site",
+    "wasm_modules",
+    "text_blobs",
+    "data_blobs",
+    "build",
+    "logfwdr",
+    "artifacts",
+    "flagship",
+    "exports",
 });
 
 constexpr std::size_t kVarsMax = 1024;
@@ -46,8 +105,9 @@ const ModuleRule kDefaultRules[] = {
 static_assert(std::size(kDefaultRules) == kBuiltInRules);
 
 Error not_supported(const Fields& fields, std::string_view name, std::string_view advice) {
-  return Error(ErrorCode::Unsupported,
-               fmt::format("{}", fields.problem(name, fmt::format("not supported by Insula yet; {}", advice)).message()));
+  return Error(
+      ErrorCode::Unsupported,
+      fmt::format("{}", fields.problem(name, fmt::format("not supported by Insula yet; {}", advice)).message()));
 }
 
 Result<> refuse_if_set(Fields& fields, std::string_view name, std::string_view advice) {
@@ -88,8 +148,10 @@ class Reader {
     TRY(auto name, root_.text("name"));
     worker.name = name.value_or(directory_.filename().string());
     if (!is_worker_name(worker.name)) {
-      return root_.problem("name", fmt::format("\"{}\" is no name for a Worker: expected up to 63 letters, digits, \"-\" "
-                                               "and \"_\"", worker.name));
+      return root_.problem("name",
+                           fmt::format("\"{}\" is no name for a Worker: expected up to 63 letters, digits, \"-\" "
+                                       "and \"_\"",
+                                       worker.name));
     }
     TRY(worker.compatibility_date,
         root_.required_text("compatibility_date", fmt::format("\"{}\"", kNewestCompatibilityDate)));
@@ -121,17 +183,22 @@ class Reader {
   Result<> read_vars() {
     TRY(auto vars, root_.table("vars"));
     if (!vars) return {};
-    if (vars->members().size() > kVarsMax) return root_.problem("vars", fmt::format("more than {} variables", kVarsMax));
+    if (vars->members().size() > kVarsMax)
+      return root_.problem("vars", fmt::format("more than {} variables", kVarsMax));
+    std::size_t total = 0;
     for (const auto& [name, value] : vars->members()) {
       TRY_VOID(claim(*vars, name, name));
       if (const auto* text = value.as<std::string>()) {
         file_.worker.text_vars[name] = *text;
+        total += text->size();
         continue;
       }
       auto json = to_json(value);
       if (!json) return vars->problem(name, json.error().message());
+      total += json->size();
       file_.worker.json_vars[name] = std::move(*json);
     }
+    if (total > kEnvBytesMax) return root_.problem("vars", fmt::format("larger than {} bytes together", kEnvBytesMax));
     return {};
   }
 
@@ -181,8 +248,11 @@ class Reader {
     }
     if (const Value* first = table->take("run_worker_first");
         first != nullptr && first->as<bool>() != nullptr && !*first->as<bool>()) {
-      warnings_.push_back(table->problem("run_worker_first", "the Worker always runs first; it serves files through the "
-                                                             "binding").message());
+      warnings_.push_back(table
+                              ->problem("run_worker_first",
+                                        "the Worker always runs first; it serves files through the "
+                                        "binding")
+                              .message());
     }
     warn_unknown(*table);
     file_.worker.assets = std::move(assets);
@@ -237,8 +307,10 @@ class Reader {
       TRY(auto type, table.required_text("type", "\"Text\""));
       const auto kind = kKinds.find(type);
       if (kind == kKinds.end()) {
-        return table.problem("type", fmt::format("\"{}\" is no kind of module: expected ESModule, CommonJS, Text, Data, "
-                                                 "JSON or CompiledWasm", type));
+        return table.problem("type",
+                             fmt::format("\"{}\" is no kind of module: expected ESModule, CommonJS, Text, Data, "
+                                         "JSON or CompiledWasm",
+                                         type));
       }
       rule.kind = kind->second;
       TRY(rule.globs, table.texts("globs"));

@@ -30,7 +30,9 @@ Read read(const std::string& text) {
   auto file = read_wrangler(*root, "/p/wrangler.jsonc", warnings);
   return {std::move(file), std::move(warnings)};
 }
-Read read_with(const std::string& fields) { return read("{" + std::string(kHead) + ",\n" + fields + "}"); }
+Read read_with(const std::string& fields) {
+  return read("{" + std::string(kHead) + ",\n" + fields + "}");
+}
 std::string problem_with(const std::string& fields) {
   const auto result = read_with(fields).file;
   return result ? "" : result.error().message();
@@ -88,8 +90,10 @@ TEST(Wrangler, DefaultsOfALeanFile) {
 }
 
 TEST(Wrangler, TomlReadsTheSame) {
-  const auto root = parse_toml("name = \"w\"\nmain = \"i.js\"\ncompatibility_date = 2026-11-17\n[vars]\nA = \"b\"\n"
-                               "[[worker_loaders]]\nbinding = \"LOADER\"\n", "/p/wrangler.toml");
+  const auto root = parse_toml(
+      "name = \"w\"\nmain = \"i.js\"\ncompatibility_date = 2026-11-17\n[vars]\nA = \"b\"\n"
+      "[[worker_loaders]]\nbinding = \"LOADER\"\n",
+      "/p/wrangler.toml");
   ASSERT_TRUE(root);
   std::vector<std::string> warnings;
   const auto file = read_wrangler(*root, "/p/wrangler.toml", warnings);
@@ -100,7 +104,8 @@ TEST(Wrangler, TomlReadsTheSame) {
 }
 
 TEST(Wrangler, UnknownFieldsAreWarningsWithAGuess) {
-  const auto result = read_with("\"worker_loader\": [],\n\"zzz\": 1, \"worker_loaders\": [{\"binding\": \"L\", \"idd\": \"\"}]");
+  const auto result =
+      read_with("\"worker_loader\": [],\n\"zzz\": 1, \"worker_loaders\": [{\"binding\": \"L\", \"idd\": \"\"}]");
   ASSERT_TRUE(result.file);
   EXPECT_THAT(result.warnings,
               ElementsAre(HasSubstr("worker_loaders[0].idd: unknown field (did you mean \"id\"?)"),
@@ -109,7 +114,8 @@ TEST(Wrangler, UnknownFieldsAreWarningsWithAGuess) {
 }
 
 TEST(Wrangler, UnsupportedFieldsAreErrors) {
-  for (const auto* field : {"workflows", "kv_namespaces", "r2_buckets", "d1_databases", "migrations", "tail_consumers"}) {
+  for (const auto* field :
+       {"workflows", "kv_namespaces", "r2_buckets", "d1_databases", "migrations", "tail_consumers"}) {
     const auto result = read_with("\"" + std::string(field) + "\": [{\"binding\": \"X\"}]");
     ASSERT_FALSE(result.file) << field;
     EXPECT_EQ(result.file.error().code(), ErrorCode::Unsupported);
@@ -130,7 +136,8 @@ TEST(Wrangler, MistakesAreNamedWithTheirPlace) {
       {R"("worker_loaders": {})", place + "worker_loaders: expected a list of tables, found a table"},
       {R"("worker_loaders": [1])", place + "worker_loaders[0]: expected a table, found a whole number"},
       {R"("worker_loaders": [{}])", place + "worker_loaders[0].binding: expected a text, for example \"LOADER\""},
-      {R"("services": [{"binding": "S", "service": 1}])", place + "services[0].service: expected a text, found a whole number"},
+      {R"("services": [{"binding": "S", "service": 1}])",
+       place + "services[0].service: expected a text, found a whole number"},
       {R"("vars": {"A": 1}, "worker_loaders": [{"binding": "A"}])",
        place + "worker_loaders[0].binding: \"A\" is already the name of another binding or variable"},
       {R"("limits": {"cpu_ms": 0})", place + "limits.cpu_ms: expected a whole number from 1 to 300000, found 0"},
@@ -138,11 +145,17 @@ TEST(Wrangler, MistakesAreNamedWithTheirPlace) {
       {R"("no_bundle": "yes")", place + "no_bundle: expected true or false, found a text"},
       {R"("compatibility_flags": ["nope"])", place + "compatibility_flags: No such compatibility flag: nope"},
       {R"("compatibility_flags": [1])", place + "compatibility_flags[0]: expected a text, found a whole number"},
-      {R"("rules": [{"type": "Txt", "globs": ["a"]}])",
-       place + "rules[0].type: \"Txt\" is no kind of module: expected ESModule, CommonJS, Text, Data, JSON or CompiledWasm"},
+      {R"("rules": [{"type": "Txt", "globs": ["a"]}])", place + "rules[0].type: \"Txt\" is no kind of module: expected "
+                                                                "ESModule, CommonJS, Text, Data, JSON or CompiledWasm"},
       {R"("tsconfig": "a\u0000b")", place + "tsconfig: a text must not contain NUL"},
   };
   for (const auto& [fields, expected] : kCases) EXPECT_EQ(problem_with(fields), expected);
+}
+
+TEST(Wrangler, VarsAreBounded) {
+  const auto vars = [](std::size_t size) { return "\"vars\": {\"A\": \"" + std::string(size, 'x') + "\"}"; };
+  EXPECT_EQ(problem_with(vars(kEnvBytesMax)), "");
+  EXPECT_THAT(problem_with(vars(kEnvBytesMax + 1)), HasSubstr(":2: vars: larger than 1048576 bytes together"));
 }
 
 TEST(Wrangler, IdentityMustBeThereAndValid) {
@@ -252,8 +265,8 @@ TEST(Listen, AcceptsAddressesOnly) {
   EXPECT_EQ(text("[::1]:1"), "::1 1");
   EXPECT_EQ(text("localhost:0"), "127.0.0.1 0");
   EXPECT_EQ(text("8080"), "127.0.0.1 8080");
-  for (const auto* bad : {"", ":", ":80", "a:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "[127.0.0.1]:80",
-                          "127.0.0.1:8x", "127.0.0.1:-1", "[]:80", "1.2.3.4.5:80"}) {
+  for (const auto* bad : {"", ":", ":80", "a:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80",
+                          "[127.0.0.1]:80", "127.0.0.1:8x", "127.0.0.1:-1", "[]:80", "1.2.3.4.5:80"}) {
     EXPECT_EQ(text(bad), "refused") << bad;
   }
 }
