@@ -2,10 +2,9 @@
 //
 // Poller: readiness of many client sockets through one edge-triggered epoll, itself watched by Asio.
 //
-// Asio's own sockets cost one failing recv per request (the speculative read that keeps a read pending) and the
-// bookkeeping of two operations. Here a socket is registered once, its events say that it is readable, writable or
-// that the peer has gone, and one wake-up of Asio serves everything that is ready. The price is two more syscalls per
-// wake-up, however many sockets it serves.
+// A socket is registered once; its events say that it is readable, writable, or that the peer has gone, without a read
+// being pending. So an idle connection needs no buffer, what nobody wants yet stays in the kernel, and one wake-up of
+// Asio serves everything that is ready. The figures are in docs/decisions/0011-client-sockets-in-an-own-epoll.md.
 #pragma once
 
 #include <cstdint>

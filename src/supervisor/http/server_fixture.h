@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -139,6 +140,8 @@ class Client {
     const int status = ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     EXPECT_EQ(status, 0) << errno;
     ::fcntl(socket_.get(), F_SETFL, O_NONBLOCK);
+    const int on = 1;
+    ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
 
   // What the socket takes; the rest is dropped.

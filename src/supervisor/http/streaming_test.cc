@@ -15,6 +15,8 @@ constexpr std::string_view kPost100 = "POST / HTTP/1.1\r\nHost: a\r\nContent-Len
 
 class StreamingTest : public ServerTest {
  protected:
+  ~StreamingTest() override { server.reset(); }  // before the sink that it may still tell of its end
+
   // Sends a request whose body is not there yet and returns its exchange, with the sink attached.
   std::shared_ptr<Exchange> open_request(Client& client, std::string_view head) {
     const std::size_t before = handler.pending.size();
