@@ -83,7 +83,7 @@ class Connection final : public Poller::Watcher, public io::ByteSink, public Req
   enum class Step : std::uint8_t { Continue, NeedInput, Wait };
   enum class Fill : std::uint8_t { Got, Nothing, End };
 
-  // connection.cc: reading.
+  // connection.cc: turns, heads, input, endings. connection_body.cc: *_body*.
   bool ends_now();  // tears down if a callback, the socket or the peer has ended the connection
   Step step();
   Step step_head();
