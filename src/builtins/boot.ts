@@ -21,9 +21,6 @@ for (const [name, value] of Object.entries({ fetch })) {
 for (const [name, value] of Object.entries({ Fetcher })) {
   Object.defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
 }
-// No second thread could ever use these (threat-model.md section 5).
-Reflect.deleteProperty(globalThis, "SharedArrayBuffer");
-Reflect.deleteProperty(globalThis, "Atomics");
 
 export {
   adopt, builtinModule, callDone, callFailed, cancelInvocation, dispatchFetch, dropCall, dropTimer, endInvocation,

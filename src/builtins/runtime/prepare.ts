@@ -12,6 +12,10 @@ type BindingEntry = readonly [name: string, kind: number, text: string, capabili
 export function prepare(
   entries: readonly BindingEntry[], env: unknown, flags: readonly string[], hasOutbound: boolean, date: string,
 ): void {
+  // No second thread could ever use these (threat-model.md section 5). Not earlier: V8 adds to them when it brings the
+  // snapshot back to life.
+  Reflect.deleteProperty(globalThis, "SharedArrayBuffer");
+  Reflect.deleteProperty(globalThis, "Atomics");
   settings.flags = flags;
   settings.hasOutbound = hasOutbound;
   settings.date = date;
