@@ -17,6 +17,8 @@ namespace {
 
 // An address that does not answer must leave time for the next one.
 constexpr std::chrono::milliseconds kAttemptMin{1000};
+// One TLS record.
+constexpr std::size_t kJoinedBytesMax = 16384;
 
 Error unreachable() { return Error(ErrorCode::Unavailable, "egress: no connection to the server"); }
 
@@ -140,6 +142,13 @@ void Connection::write(const WriteBuffers& buffers, Moved moved) {
     moved(error, bytes);
   };
   if (tls_) {
+    // Each buffer would become a TLS record and a packet of its own.
+    if (asio::buffer_size(buffers) <= kJoinedBytesMax) {
+      joined_.clear();
+      for (const auto& part : buffers) joined_.append(static_cast<const char*>(part.data()), part.size());
+      asio::async_write(*tls_, asio::buffer(joined_), std::move(handler));
+      return;
+    }
     asio::async_write(*tls_, buffers, std::move(handler));
   } else {
     asio::async_write(socket_, buffers, std::move(handler));

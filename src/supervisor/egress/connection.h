@@ -99,6 +99,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   Opened opened_;
 
   Endpoint endpoint_;
+  std::string joined_;  // what is being written over TLS, when it is small
   bool is_connecting_ = false;
   bool is_closed_ = false;
   std::uint64_t watch_ = 0;  // counts watches, so that a late handler knows that it is not meant

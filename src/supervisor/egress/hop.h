@@ -2,7 +2,7 @@
 //
 // Hop: one request and its response, from the URL to the last byte of the body.
 //
-//   check ──► resolve ──► judge every address ──► pooled or new connection ──► upload ║ response head ──► body
+//   check ──► resolve ──► judge all addresses ──► kept or new connection ──► upload ║ head ──► body
 //
 // Invariants
 //   1. No packet leaves before every address of the host has passed the policy; the connection goes to one of them.

@@ -19,7 +19,9 @@ struct Field {
   BytesView value;
 };
 
-Error corrupt(const char* what) { return Error(ErrorCode::Corrupt, std::string("egress: the server's answer ") + what); }
+Error corrupt(const char* what) {
+  return Error(ErrorCode::Corrupt, std::string("egress: the server's answer ") + what);
+}
 
 // The line in front of the first CRLF, which is removed too; empty when there is none yet. A bare line feed is told
 // at once, as its sender will not send more.
@@ -226,7 +228,9 @@ Result<> ResponseParser::choose_framing(bool is_chunked) {
 Result<std::optional<ResponseParser::Event>> ResponseParser::read_chunk_size(BytesView& input) {
   const auto before = input;
   TRY(const auto line, take_line(input));
-  if ((line ? line->size() : before.size()) > kChunkLineBytesMax) return corrupt("has an overlong chunk header");
+  // An incomplete line may already have its CR.
+  const bool is_overlong = line ? line->size() > kChunkLineBytesMax : before.size() > kChunkLineBytesMax + 1;
+  if (is_overlong) return corrupt("has an overlong chunk header");
   if (!line) return std::optional(Event::NeedMore);
   std::uint64_t size = 0;
   std::size_t digits = 0;

@@ -95,6 +95,14 @@ TEST(ResponseParser, ReadsTheSameWhateverThePiecesAre) {
   }
 }
 
+TEST(ResponseParser, TakesAChunkHeaderOfTheGreatestSizeInAnyPieces) {
+  const std::string extension(kChunkLineBytesMax - 2, 'a');
+  for (const std::size_t piece : {std::size_t{1}, SIZE_MAX}) {
+    EXPECT_TRUE(run("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + extension + "\r\nx\r\n0\r\n\r\n", piece)
+                    .is_complete);
+  }
+}
+
 TEST(ResponseParser, GivesNoBodyWithoutCreditButFindsTheEnd) {
   ResponseParser parser(false);
   const std::string_view head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -156,12 +164,14 @@ TEST(ResponseParser, RefusesMalformedAnswers) {
       ok + std::string("A: b\0c\r\n\r\n", 10), ok + "\xc3\xbc: b\r\n\r\n",
       ok + "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", ok + "Content-Length: 5, 5\r\n\r\nhello",
       ok + "Content-Length: +5\r\n\r\nhello", ok + "Content-Length: -1\r\n\r\n", ok + "Content-Length: 0x5\r\n\r\n",
-      ok + "Content-Length: 5 5\r\n\r\n", ok + "Content-Length:\r\n\r\n", ok + "Content-Length: 99999999999999999999\r\n\r\n",
+      ok + "Content-Length: 5 5\r\n\r\n", ok + "Content-Length:\r\n\r\n",
+      ok + "Content-Length: 99999999999999999999\r\n\r\n",
       ok + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
       ok + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
       ok + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", ok + "Transfer-Encoding: identity\r\n\r\n",
       ok + "Transfer-Encoding: chunked, identity\r\n\r\n", ok + "Transfer-Encoding: xchunked\r\n\r\n",
-      ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", ok + "Transfer-Encoding:\r\n\r\n",
+      ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      ok + "Transfer-Encoding:\r\n\r\n",
       "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
       chunked + "\r\n", chunked + "x\r\n", chunked + "-1\r\n", chunked + "0x1\r\nx\r\n", chunked + " 1\r\nx\r\n",
       chunked + "1 \r\nx\r\n", chunked + "1\nx\n0\n\n", chunked + "1\r\nxy\r\n", chunked + "2\r\nx\r\n0\r\n\r\n",

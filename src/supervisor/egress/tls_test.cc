@@ -93,7 +93,8 @@ TEST_F(Tls, MovesLargeBodiesBothWays) {
   options_.ca_pem = identity.certificate_pem;
   const std::string body(2 << 20, 'u');
   ScriptedServer server(
-      io_, {{expect_request(), expect(body), send("HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n"), send_many(8 << 20)}},
+      io_,
+      {{expect_request(), expect(body), send("HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n"), send_many(8 << 20)}},
       &tls_);
   auto request = get(server.url(), "POST");
   request.has_body = true;

@@ -87,7 +87,8 @@ TEST(Url, RefusesEverySpellingThatAnotherReaderMightTakeForSomethingElse) {
            "http://example.com:080/", "http://example.com:80a/", "http://example.com:8 0/", "http://example.com:80:80/",
            "http://example.com:-1/", "http://[::1]:/", "http://[::1]80/",
            // targets
-           "http://example.com/a b", "http://example.com/\r\nx: y", "http://example.com/\x7f", "http://example.com/\xc3\xbc",
+           "http://example.com/a b", "http://example.com/\r\nx: y", "http://example.com/\x7f",
+           "http://example.com/\xc3\xbc",
            "http://example.com/?a\tb", "http://example.com\r\n/",
        }) {
     const auto url = parse_url(text);
