@@ -290,7 +290,7 @@ Result<Frame> read(wire::Frame::Reader from) {
     }
     case wire::Frame::NEED_CODE: {
       const auto frame = from.getNeedCode();
-      return Frame(NeedCode{frame.getRequest(), frame.getSource(), frame.getWorker()});
+      return Frame(NeedCode{frame.getRequest(), frame.getSource(), frame.getLoader()});
     }
     case wire::Frame::CODE: return read(from.getCode());
     case wire::Frame::BIND: {

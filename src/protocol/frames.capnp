@@ -228,7 +228,7 @@ struct Preload {
 struct NeedCode {
   request @0 :UInt32;
   source @1 :UInt32;
-  worker @2 :UInt32;       # whose loader was asked: the Worker that holds the source
+  loader @2 :UInt32;       # import of the loader: its Worker holds the source
 }
 
 struct Code {

@@ -210,7 +210,7 @@ struct Writer {
     auto need = to.initNeedCode();
     need.setRequest(frame.request);
     need.setSource(frame.source);
-    need.setWorker(frame.worker);
+    need.setLoader(frame.loader);
   }
   void operator()(const Code& frame) {
     auto code = to.initCode();

@@ -195,7 +195,7 @@ struct Preload {
 struct NeedCode {
   std::uint32_t request = 0;
   std::uint32_t source = 0;
-  WorkerId worker = 0;  // whose loader was asked: the Worker that holds the source
+  CapabilityId loader = 0;  // its Worker holds the source
 };
 
 struct Code {

@@ -183,6 +183,7 @@ class Host final : public HostCalls {
   std::deque<CellPtr> ready_;
   std::unordered_map<WorkerId, CellPtr> cells_;
   std::unordered_map<std::uint32_t, std::unordered_map<std::string, WorkerId>> bound_;
+  std::unordered_map<std::uint32_t, WorkerId> loader_owners_;  // a loader is bound to one Worker
   std::size_t dynamic_cells_ = 0;
   std::size_t memory_bytes_ = 0;
   std::vector<std::unique_ptr<Worker>> blanks_;

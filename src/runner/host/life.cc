@@ -24,6 +24,7 @@ void Host::bury(const CellPtr& cell, std::string_view reason) {
   if (!cell->pinned) --dynamic_cells_;
   memory_bytes_ -= cell->memory_bytes;
   cell->memory_bytes = 0;
+  std::erase_if(loader_owners_, [&](const auto& owner) { return owner.second == cell->id; });
   for (const auto& [loader, id] : cell->bound) {
     const auto ids = bound_.find(loader);
     if (ids != bound_.end()) ids->second.erase(id);

@@ -60,6 +60,7 @@ void Host::on_load(const protocol::Load& load) {
   for (const protocol::Binding& binding : load.bindings) {
     spec->bindings.push_back({std::string(binding.name), static_cast<EnvEntry::Kind>(binding.kind),
                               std::string(binding.text), binding.capability});
+    if (binding.kind == protocol::Binding::Kind::Loader) loader_owners_[binding.capability] = load.worker;
   }
   spec->outbound = load.outbound;
   spec->limits = load.limits;
@@ -159,7 +160,8 @@ void Host::on_cancel(const protocol::Cancel& cancel) {
 }
 
 void Host::on_need_code(const protocol::NeedCode& need) {
-  if (const CellPtr cell = find(need.worker)) {
+  const auto owner = loader_owners_.find(need.loader);
+  if (const CellPtr cell = owner == loader_owners_.end() ? nullptr : find(owner->second)) {
     post(cell, NeedCodeEvent{need.request, need.source});
     return;
   }

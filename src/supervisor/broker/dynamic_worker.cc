@@ -138,7 +138,7 @@ void DynamicWorker::ask_next_source() {
     const CodeSource source = sources_.front();
     sources_.erase(sources_.begin());
     const auto session = source.session.lock();
-    if (session != nullptr && session->need_code(source.source, shared_from_this())) return;
+    if (session != nullptr && session->need_code(source.loader, source.source, shared_from_this())) return;
   }
   fail(fleet::error_of(Fault::Cancelled, "The invocation that could have provided the code has ended."));
 }

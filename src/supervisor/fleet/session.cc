@@ -27,8 +27,8 @@ Session::~Session() {
   channel_->close();
   is_open_ = false;
   // Streams may outlive us in their readers' hands; they must not call back.
-  for (auto& [number, record] : runner_streams_) {
-    if (const auto stream = record.stream.lock()) stream->surrender();
+  for (auto& [number, weak] : runner_streams_) {
+    if (const auto stream = weak.lock()) stream->surrender();
   }
   outgoing_.for_each([](protocol::StreamId, std::unique_ptr<OutgoingStream>& stream) {
     if (stream != nullptr) stream->abandon();
@@ -186,13 +186,13 @@ void Session::set_job(protocol::QuestionId number, std::shared_ptr<Job> job) {
 
 // ---- Code
 
-bool Session::need_code(std::uint32_t source, std::shared_ptr<CodeSink> sink) {
+bool Session::need_code(protocol::CapabilityId loader, std::uint32_t source, std::shared_ptr<CodeSink> sink) {
   if (!is_open_) return false;
   const std::uint32_t request = code_requests_.insert();
   auto* const slot = code_requests_.find(request);
   if (slot == nullptr) return false;
   *slot = std::move(sink);
-  send_frame(protocol::NeedCode{request, source});
+  send_frame(protocol::NeedCode{request, source, loader});
   return true;
 }
 
@@ -207,11 +207,11 @@ Result<io::ByteSourcePtr> Session::adopt(const protocol::Body& body) {
     case protocol::Body::Kind::Stream: {
       constexpr std::size_t kStreamsPerRunnerMax = 65536;
       if (body.stream == 0) return Error(ErrorCode::Corrupt, "stream 0");
-      RunnerStreamRecord& record = runner_streams_[body.stream];
-      if (!record.stream.expired()) return Error(ErrorCode::Corrupt, "stream is open already");
-      if (runner_streams_.size() > kStreamsPerRunnerMax) return Error(ErrorCode::Corrupt, "too many streams");
+      if (runner_streams_.contains(body.stream)) return Error(ErrorCode::Corrupt, "stream is open already");
+      if (runner_streams_.size() >= kStreamsPerRunnerMax) return Error(ErrorCode::Corrupt, "too many streams");
+      if (!was_seen(body.stream)) newest_runner_stream_ = body.stream;
       auto stream = std::make_shared<RunnerStream>(static_cast<StreamPort&>(*this), body.stream);
-      record = {stream, false, 0};
+      runner_streams_.emplace(body.stream, stream);
       return io::ByteSourcePtr(std::move(stream));
     }
     case protocol::Body::Kind::HandedBack: {
@@ -256,8 +256,7 @@ io::ByteSourcePtr Session::take_back(protocol::StreamId number) {
 }
 
 void Session::on_reader_stopped(protocol::StreamId number) {
-  const auto found = runner_streams_.find(number);
-  if (found != runner_streams_.end()) found->second.is_stopped = true;
+  runner_streams_.erase(number);
 }
 
 void Session::on_outgoing_ended(protocol::StreamId number) {
@@ -313,8 +312,8 @@ void Session::close(const LossPolicy& policy) {
     if (stream != nullptr) stream->abandon();
   });
   const Error lost(ErrorCode::Unavailable, std::string(info_of(policy.others.fault).message));
-  for (auto& [number, record] : runner_streams) {
-    if (const auto stream = record.stream.lock()) stream->fail(lost);
+  for (auto& [number, weak] : runner_streams) {
+    if (const auto stream = weak.lock()) stream->fail(lost);
   }
   questions.for_each([&](protocol::QuestionId number, Question& question) {
     if (question.sink == nullptr || question.is_returned) return;

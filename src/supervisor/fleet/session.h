@@ -97,7 +97,7 @@ class Session final : public ChannelEvents, private StreamPort, public std::enab
 
   // ---- Code
   // Asks the runner for the code behind one of its sources. False when closed.
-  bool need_code(std::uint32_t source, std::shared_ptr<CodeSink> sink);
+  bool need_code(protocol::CapabilityId loader, std::uint32_t source, std::shared_ptr<CodeSink> sink);
   void send_bind(const protocol::Bind& bind) { send_frame(bind); }
 
   // ---- Life
@@ -149,12 +149,6 @@ class Session final : public ChannelEvents, private StreamPort, public std::enab
     std::shared_ptr<WorkerOwner> owner;
     std::vector<protocol::CapabilityId> imports;
   };
-  // A stream of the runner: the reader owns the object, the table only finds it.
-  struct RunnerStreamRecord {
-    std::weak_ptr<RunnerStream> stream;
-    bool is_stopped = false;      // End is still to come
-    std::size_t late_bytes = 0;   // received since; more than a window cannot have been on its way
-  };
 
   void receive(BytesView raw, protocol::Frame& frame);
   void receive(BytesView raw, protocol::Invoke& invoke);
@@ -178,6 +172,10 @@ class Session final : public ChannelEvents, private StreamPort, public std::enab
   // The stream that a body of the runner names; null: the body has none.
   // Errors: Corrupt (a number that the runner may not use, or too many bytes inline).
   Result<io::ByteSourcePtr> adopt(const protocol::Body& body);
+  // True for a number that the runner gave to a stream before; numbers may wrap around.
+  bool was_seen(protocol::StreamId stream) const {
+    return stream != 0 && static_cast<std::int32_t>(newest_runner_stream_ - stream) >= 0;
+  }
   // Names a source towards the runner.
   void give(protocol::Body& body, const io::ByteSourcePtr& source, protocol::StreamId* outgoing = nullptr);
   // The unread source of one of our outgoing streams, null when it was touched.
@@ -202,7 +200,10 @@ class Session final : public ChannelEvents, private StreamPort, public std::enab
   SlotMap<Import> imports_;
   SlotMap<WorkerRecord> workers_;
   SlotMap<std::shared_ptr<CodeSink>> code_requests_;
-  boost::unordered_flat_map<protocol::StreamId, RunnerStreamRecord> runner_streams_;
+  // The runner's streams: the reader owns the object, the table only finds it. A stream leaves the table when it ends
+  // or is stopped; what the runner had sent before it knew is late, not wrong, and recognised by its number.
+  boost::unordered_flat_map<protocol::StreamId, std::weak_ptr<RunnerStream>> runner_streams_;
+  protocol::StreamId newest_runner_stream_ = 0;
   SlotMap<std::unique_ptr<OutgoingStream>> outgoing_;
   std::unique_ptr<InvocationState> session_state_;  // for calls without an invocation
 };
