@@ -6,3 +6,13 @@ target_compile_definitions(insula PRIVATE INSULA_ENGINE_DEFAULT="${INSULA_ENGINE
 target_link_libraries(insula PRIVATE insula_warnings insula_cli insula_supervisor_front insula_supervisor_dispatch
   insula_supervisor_broker insula_supervisor_fleet insula_supervisor_egress insula_supervisor_http
   insula_supervisor_config)
+
+# The tests of these rooms play against scripted runners.
+if(INSULA_TESTS)
+  foreach(room fleet broker dispatch)
+    if(TARGET insula_supervisor_${room}_test)
+      target_sources(insula_supervisor_${room}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/fake_runner.cc)
+      target_include_directories(insula_supervisor_${room}_test PRIVATE ${CMAKE_SOURCE_DIR})
+    endif()
+  endforeach()
+endif()

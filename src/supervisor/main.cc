@@ -109,7 +109,7 @@ fleet::ProcessOptions process_options(const config::Node& node, const cli::Argum
   fleet::ProcessOptions options;
   options.engine = arguments.engine.value_or(INSULA_ENGINE_DEFAULT);
   options.library = runner_folder() / "libinsula_runner.so";
-  options.snapshot = runner_folder() / "insula.snapshot";
+  options.snapshot = runner_folder() / "insula_snapshot.bin";
   options.isolates_max = node.isolates_max;
   // The rest is for code, stacks and what the engine needs of its own.
   options.memory_bytes = node.runner_memory_bytes / 4 * 3;

@@ -93,7 +93,6 @@ void Fleet::greet(Runner& runner, Session& session, const protocol::Hello& hello
   }
   runner.has_greeted = true;
   runner.pinged = clock_.now();
-  failures_ = 0;
   layers_ = runner.process->layers();
   layers_.insert(layers_.end(), hello.layers.begin(), hello.layers.end());
   engine_ = std::string(hello.engine.substr(0, 64));

@@ -117,7 +117,6 @@ class Fleet {
     Home* home = nullptr;  // null: spare, or dead
     bool has_greeted = false;
     bool is_dead = false;
-    bool is_exit_seen = false;
     Monotonic started{};
     Monotonic pinged{};
     std::uint32_t ping = 0;
@@ -131,11 +130,13 @@ class Fleet {
   void start_runners();
   Result<> start_runner();
   void watch_exit(Runner& runner);
+  void wait_for_exit(Runner& runner);
   void greet(Runner& runner, Session& session, const protocol::Hello& hello);
   void hear_pong(Runner& runner, Session& session, std::uint32_t number);
   void fill_homes();
   void bury(Runner& runner, End end, std::string_view detail);
-  void finish(Runner& runner);  // it is dead and buried
+  void finish(Runner& runner, const Exit& exit);  // it is dead and buried
+  void on_exit_seen(Runner& runner);
   void check(Runner& runner, Monotonic now, bool was_stalled, std::size_t busy);
   void retire_if_empty(Home& home, Runner& runner, Monotonic now);
   void fail_start(std::string_view detail);

@@ -73,26 +73,20 @@ class SpawnedProcess final : public RunnerProcess {
     statm_ = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   }
   ~SpawnedProcess() override {
-    if (is_reaped_) return;
+    if (exit_) return;
     kill();
-    reap();
+    wait(0);
   }
 
   pid_t pid() const override { return child_.pid; }
   int pidfd() const override { return child_.pidfd.get(); }
   void kill() override {
     // glibc 2.36 declares the function without C linkage.
-    if (!is_reaped_) ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), SIGKILL, nullptr, 0);
+    if (!exit_) ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), SIGKILL, nullptr, 0);
   }
-  Exit reap() override {
-    siginfo_t info{};
-    int result = 0;
-    do {
-      result = ::waitid(P_PIDFD, static_cast<id_t>(child_.pidfd.get()), &info, WEXITED);
-    } while (result != 0 && errno == EINTR);
-    is_reaped_ = true;
-    if (result != 0) return {};
-    return info.si_code == CLD_EXITED ? Exit{info.si_status, 0} : Exit{-1, info.si_status};
+  std::optional<Exit> try_reap() override {
+    if (!exit_) wait(WNOHANG);
+    return exit_;
   }
   std::size_t resident_bytes() const override {
     // "size resident shared ..." in pages.
@@ -110,10 +104,23 @@ class SpawnedProcess final : public RunnerProcess {
   const std::vector<std::string>& layers() const override { return child_.layers; }
 
  private:
+  void wait(int flags) {
+    siginfo_t info{};
+    int result = 0;
+    do {
+      result = ::waitid(P_PIDFD, static_cast<id_t>(child_.pidfd.get()), &info, WEXITED | flags);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0) {
+      exit_ = Exit{};  // not ours to wait for: there is nothing to learn
+    } else if (info.si_pid != 0) {
+      exit_ = info.si_code == CLD_EXITED ? Exit{info.si_status, 0} : Exit{-1, info.si_status};
+    }
+  }
+
   sandbox::Child child_;
   BoardPage board_;
   Fd statm_;
-  bool is_reaped_ = false;
+  std::optional<Exit> exit_;
 };
 
 Result<> check_file(const std::filesystem::path& path, std::string_view what) {

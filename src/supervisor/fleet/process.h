@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,7 @@ class RunnerProcess {
   virtual pid_t pid() const = 0;
   virtual int pidfd() const = 0;  // readable when it has ended; -1: it ends with its socket
   virtual void kill() = 0;
-  virtual Exit reap() = 0;        // once pidfd() is readable
+  virtual std::optional<Exit> try_reap() = 0;  // nothing while it still runs
   virtual std::size_t resident_bytes() const = 0;
   virtual const protocol::Board& board() const = 0;
   virtual const std::vector<std::string>& layers() const = 0;  // of the sandbox, made at the start

@@ -185,23 +185,23 @@ void Session::receive(const protocol::Cancel& cancel) {
 
 void Session::receive(const protocol::StreamData& data) {
   const auto found = runner_streams_.find(data.stream);
-  if (found == runner_streams_.end()) return violate("data of no stream");
-  if (found->second.is_stopped) {
-    found->second.late_bytes += data.bytes.size();
-    if (found->second.late_bytes > kStreamWindowBytesMax) violate("data after Stop");
+  if (found == runner_streams_.end()) {
+    if (!was_seen(data.stream)) violate("data of no stream");
     return;
   }
-  const auto stream = found->second.stream.lock();
-  if (stream == nullptr || !stream->accept(data.bytes)) violate("data beyond credit");
+  const auto stream = found->second.lock();
+  if (stream != nullptr && !stream->accept(data.bytes)) violate("data beyond credit");
 }
 
 void Session::receive(const protocol::StreamEnd& end) {
   const auto found = runner_streams_.find(end.stream);
-  if (found == runner_streams_.end()) return violate("the end of no stream");
-  const auto stream = found->second.stream.lock();
-  const bool is_stopped = found->second.is_stopped;
+  if (found == runner_streams_.end()) {
+    if (!was_seen(end.stream)) violate("the end of no stream");
+    return;
+  }
+  const auto stream = found->second.lock();
   runner_streams_.erase(found);
-  if (is_stopped || stream == nullptr) return;
+  if (stream == nullptr) return;
   if (end.error.empty()) {
     stream->finish();
   } else {

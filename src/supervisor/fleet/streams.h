@@ -5,8 +5,8 @@
 //   RunnerStream     the runner owns the stream: Data and End come in as a ByteSource, Credit and Stop go out
 //   OutgoingStream   the supervisor owns it: a ByteSource is read as the runner's Credit allows
 //
-// No Data before Credit, never more Data than Credit, at most kStreamWindowBytesMax of Credit outstanding. The owner
-// ends every stream with exactly one End, also after a Stop; what crosses on the wire is ignored, not punished.
+// No Data before Credit, never more Data than Credit, at most kStreamWindowBytesMax of Credit outstanding. A stream is
+// over with the owner's End or the reader's Stop; what crosses one of them on the wire is ignored, not punished.
 #pragma once
 
 #include <cstddef>

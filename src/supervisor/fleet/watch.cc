@@ -19,6 +19,7 @@ constexpr milliseconds kPingEvery{500};
 constexpr milliseconds kHelloMax{10000};
 constexpr milliseconds kBackOffFirst{100};
 constexpr milliseconds kBackOffMax{30000};
+constexpr milliseconds kYoung{5000};
 constexpr milliseconds kEmptyHomeMax{5000};  // a private runner without Workers
 
 }  // namespace
@@ -81,6 +82,7 @@ void Fleet::check(Runner& runner, Monotonic now, bool was_stalled, std::size_t b
     bury(runner, End::Stuck, "a slice ran far beyond its CPU limit");
     return;
   }
+  if (now - runner.started >= kYoung) failures_ = 0;
   retire_if_empty(*runner.home, runner, now);
 }
 
@@ -106,15 +108,23 @@ void Fleet::watch_exit(Runner& runner) {
   const int pidfd = runner.process->pidfd();
   if (pidfd < 0) return;
   runner.exit_watch = std::make_unique<boost::asio::posix::stream_descriptor>(io_, ::dup(pidfd));
+  wait_for_exit(runner);
+}
+
+void Fleet::wait_for_exit(Runner& runner) {
   runner.exit_watch->async_wait(boost::asio::posix::stream_descriptor::wait_read,
                                 [this, &runner](boost::system::error_code error) {
-                                  if (error) return;
-                                  runner.is_exit_seen = true;
-                                  // What it said before it ended still counts; the end of the socket comes with it.
-                                  if (!runner.is_dead) runner.session->read_rest();
-                                  if (!runner.is_dead) bury(runner, End::Closed, "it ended");
-                                  finish(runner);
+                                  if (!error) on_exit_seen(runner);
                                 });
+}
+
+void Fleet::on_exit_seen(Runner& runner) {
+  const auto exit = runner.process->try_reap();
+  if (!exit) return wait_for_exit(runner);  // a wake-up without a cause
+  // What it said before it ended still counts; the end of the socket comes with it.
+  if (!runner.is_dead) runner.session->read_rest();
+  if (!runner.is_dead) bury(runner, End::Closed, "it ended");
+  finish(runner, *exit);
 }
 
 void Fleet::bury(Runner& runner, End end, std::string_view detail) {
@@ -145,24 +155,23 @@ void Fleet::bury(Runner& runner, End end, std::string_view detail) {
     } else if (home->name_.kind == HomeKind::Private && !home->is_wanted_ && home->waiters_.empty()) {
       std::erase_if(homes_, [home](const auto& item) { return item.get() == home; });
     }
-  } else if (!runner.has_greeted) {
-    fail_start(detail);
   }
+  // A runner that dies young and by nobody's doing will do so again: the next ones start ever more slowly.
+  const bool is_young = clock_.now() - runner.started < kYoung;
+  if (!runner.has_greeted || (is_young && findings.suspects.empty() && end != End::Retired)) fail_start(detail);
   // The replacement first, so that calls that may be tried again find it when they hear of their loss.
   fill_homes();
   session->close(findings.losses);
-  if (runner.process->pidfd() < 0 || runner.is_exit_seen) {
-    // Our caller may be this runner's own session.
-    boost::asio::post(io_, [this, id = runner.id] {
-      const auto found =
-          std::find_if(runners_.begin(), runners_.end(), [id](const auto& item) { return item->id == id; });
-      if (found != runners_.end()) finish(**found);
-    });
-  }
+  if (runner.process->pidfd() >= 0) return;  // on_exit_seen() goes on from here
+  // Our caller may be this runner's own session.
+  boost::asio::post(io_, [this, id = runner.id] {
+    const auto found =
+        std::find_if(runners_.begin(), runners_.end(), [id](const auto& item) { return item->id == id; });
+    if (found != runners_.end()) finish(**found, Exit{});
+  });
 }
 
-void Fleet::finish(Runner& runner) {
-  const Exit exit = runner.process->reap();
+void Fleet::finish(Runner& runner, const Exit& exit) {
   log_.info("runner.exited", {{"runner", runner.id},
                               {"pid", static_cast<std::int64_t>(runner.process->pid())},
                               {"code", exit.code},
