@@ -96,10 +96,9 @@ void Fleet::greet(Runner& runner, Session& session, const protocol::Hello& hello
   layers_ = runner.process->layers();
   layers_.insert(layers_.end(), hello.layers.begin(), hello.layers.end());
   engine_ = std::string(hello.engine.substr(0, 64));
-  log_.info("runner.started", {{"runner", runner.id},
-                               {"pid", static_cast<std::int64_t>(runner.process->pid())},
-                               {"role", wanting_.empty() ? std::string("spare") : text_of(wanting_.front()->name_)},
-                               {"start_micros", hello.start_micros}});
+  log_.info("runner.ready", {{"runner", runner.id},
+                             {"pid", static_cast<std::int64_t>(runner.process->pid())},
+                             {"start_micros", hello.start_micros}});
   fill_homes();
 }
 
@@ -116,9 +115,9 @@ void Fleet::fill_homes() {
     home.session_ = runner.session;
     home.empty_since_ = clock_.now();
     runner.home = &home;
-    log_.info("runner.promoted", {{"runner", runner.id},
-                                  {"pid", static_cast<std::int64_t>(runner.process->pid())},
-                                  {"role", text_of(home.name_)}});
+    log_.info("runner.started", {{"runner", runner.id},
+                                 {"pid", static_cast<std::int64_t>(runner.process->pid())},
+                                 {"role", text_of(home.name_)}});
     if (home_filled_) home_filled_(home, home.session_);
     if (auto callback = std::exchange(started_, nullptr)) callback({});
     const auto session = home.session_;

@@ -18,7 +18,7 @@ constexpr milliseconds kIdleTick{500};
 constexpr milliseconds kPingEvery{500};
 constexpr milliseconds kHelloMax{10000};
 constexpr milliseconds kBackOffFirst{100};
-constexpr milliseconds kBackOffMax{30000};
+constexpr milliseconds kBackOffMax{5000};
 constexpr milliseconds kYoung{5000};
 constexpr milliseconds kEmptyHomeMax{5000};  // a private runner without Workers
 
@@ -193,6 +193,8 @@ void Fleet::finish(Runner& runner, const Exit& exit) {
 }
 
 void Fleet::fail_start(std::string_view detail) {
+  // Several that die together are one failure.
+  if (clock_.now() < start_not_before_) return;
   const unsigned doublings = std::min(failures_++, 9u);
   const milliseconds pause = std::min(kBackOffFirst * (1 << doublings), kBackOffMax);
   start_not_before_ = clock_.now() + pause;
