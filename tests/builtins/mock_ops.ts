@@ -146,7 +146,7 @@ const table = {
     if (native === undefined) throw new Error(`There is no body ${body}.`);
     const chunk = native.chunks.shift();
     if (chunk === undefined && native.failure !== undefined) throw native.failure;
-    return chunk;
+    return chunk?.slice();  // A fresh one each time: a stream detaches what it is given.
   },
   body_cancel(body: number): void {
     host.cancelled.push(body);

@@ -183,7 +183,7 @@ class Printer {
   }
 
   #printArray(value: readonly unknown[], name: string, level: number): string {
-    const head = name === "Array" ? "" : `${name}(${value.length}) `;
+    const head = name === "Array" ? "" : `${sized(name, value.length)} `;
     if (level > this.#depth) return "[Array]";
     const entries: string[] = [];
     const { length } = value;
@@ -220,7 +220,7 @@ class Printer {
     for (let i = 0; i < array.length && i < kMostEntries; i++) entries.push(this.print(array[i], level + 1));
     if (array.length > kMostEntries) entries.push(`... ${array.length - kMostEntries} more items`);
     this.#addProperties(entries, value, level, (key) => typeof key === "string" && isIndex(key));
-    return layOut(`${name}(${array.length}) [`, entries, "]", level);
+    return layOut(`${sized(name, array.length)} [`, entries, "]", level);
   }
 
   #printMap(value: object, size: number, name: string, level: number): string {
@@ -236,7 +236,7 @@ class Printer {
       entries.push(`${this.print(key, level + 1)} => ${this.print(item, level + 1)}`);
     }
     this.#addProperties(entries, value, level);
-    return layOut(`${name}(${size}) {`, entries, "}", level);
+    return layOut(`${sized(name, size)} {`, entries, "}", level);
   }
 
   #printSet(value: object, size: number, name: string, level: number): string {
@@ -251,7 +251,7 @@ class Printer {
       entries.push(this.print(step.value, level + 1));
     }
     this.#addProperties(entries, value, level);
-    return layOut(`${name}(${size}) {`, entries, "}", level);
+    return layOut(`${sized(name, size)} {`, entries, "}", level);
   }
 
   #printError(value: object, level: number): string {
@@ -307,6 +307,12 @@ class Printer {
     if (descriptor.set !== undefined) return "[Setter]";
     return this.print(descriptor.value, level + 1);
   }
+}
+
+// "Map(2)", and "Named(2) [Map]" for a class that extends it.
+function sized(name: string, size: number): string {
+  const space = name.indexOf(" ");
+  return space < 0 ? `${name}(${size})` : `${slice(name, 0, space)}(${size})${slice(name, space)}`;
 }
 
 function isIndex(key: string): boolean {

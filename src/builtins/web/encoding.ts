@@ -208,6 +208,10 @@ function decodeAll(state: DecoderState, bytes: Uint8Array, length: number): stri
   }
   if (odd === 0 && isWellFormed(text)) return text;
   if (state.fatal) throw new TypeError("Failed to decode input.");
+  // Half a pair followed by half a unit is one error, not two.
+  if (odd === 1 && text !== "" && (charCodeAt(text, text.length - 1) & 0xfc00) === 0xd800) {
+    text = slice(text, 0, text.length - 1);
+  }
   return toWellFormed(text) + (odd === 1 ? "\ufffd" : "");
 }
 

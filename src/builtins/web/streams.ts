@@ -98,11 +98,13 @@ export function streamFromNativeBody(handle: number): ReadableStream<Uint8Array>
   const stream = new ReadableStream<Uint8Array>({
     type: "bytes",
     async pull(controller) {
-      const chunk = await ops.body_pull(handle);
+      // A pull that gave nothing would not be repeated, and a byte stream refuses empty chunks: go on to the next.
+      let chunk = await ops.body_pull(handle);
+      while (chunk !== undefined && byteLengthOf(chunk) === 0) chunk = await ops.body_pull(handle);
       if (chunk === undefined) {
         controller.close();
         controller.byobRequest?.respond(0);
-      } else if (byteLengthOf(chunk) > 0) {
+      } else {
         controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
       }
     },
