@@ -128,3 +128,23 @@ test("patched prototypes do not change what goes out", () => {
   }
 
 });
+
+test("names are checked and lowered alike, known, learned or beyond what is learned", () => {
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 400; i++) {
+      const headers = new Headers({ [`X-Name-${i}`]: "v" });
+      assert.equal(blockOf(headers), `x-name-${i}\0v\0`);
+      assert.throws(() => headers.set(`X Name ${i}`, "v"), { message: "Invalid header name." });
+    }
+  }
+});
+
+test("many fields go out in order", () => {
+  const headers = new Headers();
+  let expected = "";
+  for (let i = 0; i < 40; i++) {
+    headers.append("n", `${i}`);
+    expected += `n\0${i}\0`;
+    assert.equal(blockOf(headers), expected);
+  }
+});

@@ -10,7 +10,7 @@
 import { isObject, toText } from "../internal/convert.ts";
 import { badConstructorArgument, illegalInvocation } from "../internal/errors.ts";
 import {
-  apply, charCodeAt, hasOwnEnumerable, isArray, join, objectCreate, ownKeys, regExpExec, slice, sort, split,
+  apply, charCodeAt, isArray, join, objectCreate, objectKeys, regExpExec, slice, sort, split,
   toLowerCase,
 } from "../internal/intrinsics.ts";
 import { pairIterator, type PairIterator } from "../internal/pair_iterator.ts";
@@ -20,11 +20,16 @@ export type HeadersGuard = "none" | "immutable";
 export type HeadersInit = Headers | Iterable<Iterable<string>> | Record<string, string>;
 
 const separatorOfFields = "\0";
+const kFewParts = 32;  // Up to here adding strings is faster than joining them.
 const kToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const kNoName = /[\0-\x20"(),/:;<=>?@[\\\]{}\x7f]/;
 const kNoValue = /[\0-\x08\x0a-\x1f\x7f]/;
 
-// Names that need neither a check nor a conversion, in the two spellings in which they are mostly written.
+// Names that need neither a check nor a conversion, to their lower case: the usual ones in the two spellings in which
+// they are mostly written, and the first that the Worker itself used.
+const kMostLearned = 256;
+const kLongestLearned = 64;
+let learned = 0;
 const knownNames: Record<string, string> = objectCreate(null) as Record<string, string>;
 for (const name of [
   "Accept", "Accept-Encoding", "Accept-Language", "Access-Control-Allow-Headers", "Access-Control-Allow-Methods",
@@ -42,8 +47,15 @@ function toName(value: unknown): string {
   const name = typeof value === "string" ? value : toText(value);
   const known = knownNames[name];
   if (known !== undefined) return known;
-  if (regExpExec(kNoName, name) !== null) throw new TypeError("Invalid header name.");
-  return toLowerCase(name);
+  const lower = toLowerCase(name);
+  if (regExpExec(kToken, name) === null) {
+    if (regExpExec(kNoName, name) !== null) throw new TypeError("Invalid header name.");
+  } else if (learned < kMostLearned && name.length <= kLongestLearned) {
+    learned++;
+    knownNames[name] = lower;
+    knownNames[lower] = lower;
+  }
+  return lower;
 }
 
 function isSpace(code: number): boolean {
@@ -303,22 +315,19 @@ function fill(state: HeadersState, init: object): void {
     }
     return;
   }
-  const keys = ownKeys(init);
+  const keys = objectKeys(init);
   for (let i = 0; i < keys.length; i++) {
     const key = keys[i]!;
-    if (!hasOwnEnumerable(init, key)) continue;
     const name = toName(key);
-    const value = toValue((init as Record<PropertyKey, unknown>)[key]);
-    let same = -1;
-    for (let k = 0; k < list.length; k += 2) {
-      if (list[k] === name) same = k;
-    }
+    const value = toValue((init as Record<string, unknown>)[key]);
+    let same = 0;
+    while (same < list.length && list[same] !== name) same += 2;
     // {"a": 1, "A": 2} are two properties and one field.
-    if (same >= 0) {
+    if (same < list.length) {
       list[same + 1] = `${list[same + 1]}, ${value}`;
     } else {
-      list[list.length] = name;
-      list[list.length] = value;
+      list[same] = name;
+      list[same + 1] = value;
     }
   }
 }
@@ -340,7 +349,10 @@ export function blockOf(headers: Headers): string {
       throw new TypeError(`Invalid header name: "${name}" cannot be sent. Use letters, digits and "-".`);
     }
   }
-  return (state.block = list.length === 0 ? "" : join(list, separatorOfFields) + separatorOfFields);
+  if (list.length > kFewParts) return (state.block = join(list, separatorOfFields) + separatorOfFields);
+  let block = "";
+  for (let i = 0; i < list.length; i += 2) block += `${list[i]}\0${list[i + 1]}\0`;
+  return (state.block = block);
 }
 
 // get() without conversions: `name` is lower case.
