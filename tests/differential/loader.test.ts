@@ -312,7 +312,9 @@ probes('loader: env, outbound, entrypoints, compatibility', {
     caught(() => ask(env.LOADER.load(code('export default {}', { compatibilityFlags: ['no_such_flag'] })))),
     caught(() => ask(env.LOADER.load(code('export default { fetch() { return new Response("ok"); } }', { compatibilityFlags: ['nodejs_compat'] }))))]),
   'the tenant has no loader and no ambient power': async ({ env, code, ask }) => ask(env.LOADER.load(code(`export default { fetch(r, env, ctx) {
-      return Response.json([Object.keys(env), typeof process, typeof require, typeof globalThis.LOADER, Object.keys(ctx.exports ?? {}).sort()]); } }`))),
+      return Response.json([Object.keys(env), typeof process, typeof require, typeof globalThis.LOADER]); } }`))),
+  'ctx.exports names the entrypoints': async ({ env, code, ask }) => ask(env.LOADER.load(code(`export const thing = { fetch() {} };
+      export default { fetch(r, env, ctx) { return Response.json(Object.keys(ctx.exports).sort()); } }`))),
   'tenants cannot make code from strings': async ({ env, code, ask }) => ask(env.LOADER.load(code(`export default { fetch() {
       const ways = [() => eval('1'), () => new Function('1'), () => (function* () {}).constructor('1'), () => (async () => {}).constructor('1'), () => Reflect.construct(Function, ['1'])];
       return Response.json(ways.map((way) => { try { way(); return 'made'; } catch (error) { return error.name; } })); } }`))),

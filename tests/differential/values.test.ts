@@ -43,7 +43,7 @@ probes('events and abort', {
     let later = false;
     target.addEventListener('x', (event) => { event.preventDefault(); event.stopImmediatePropagation(); });
     target.addEventListener('x', () => { later = true; });
-    return [target.dispatchEvent(new Event('x', { cancelable: true })), target.dispatchEvent(new Event('x')), later];
+    return [target.dispatchEvent(new Event('x', { cancelable: true })), later];
   },
   'Event members': () => {
     const event = new Event('x', { bubbles: true });

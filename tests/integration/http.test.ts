@@ -220,7 +220,7 @@ describe('HTTP', () => {
         const expected = request.includes('/text') ? /^(HTTP\/1\.1 (400|413|500|502) |$)/ : /^HTTP\/1\.[01] (400|413|501|505) /;
         assert.match(text, expected);
         assert.ok(!text.includes('smuggled'), 'the second request was answered');
-        assert.ok(count(text, 'HTTP/1.') <= 1);
+        assert.ok([...text.matchAll(/^HTTP\/1\./gm)].length <= 1, 'two answers');
       });
     }
   });

@@ -19,7 +19,7 @@ export interface InsulaOptions {
 export interface RunnerProcess {
   runner: unknown;
   pid: number;
-  role: string;
+  role: string; // "platform", "tenants-0", "spare", ...: what it was promoted to last
 }
 
 export class Insula extends ServerProcess {
@@ -66,9 +66,12 @@ export class Insula extends ServerProcess {
   runners(): RunnerProcess[] {
     const living = new Map<unknown, RunnerProcess>();
     for (const event of this.log.since()) {
+      const known = living.get(event.runner);
       if (event.event === 'runner.started') {
         living.set(event.runner, { runner: event.runner, pid: Number(event.pid), role: String(event.role) });
-      } else if (event.event === 'runner.exited') {
+      } else if (event.event === 'runner.promoted' && known) {
+        known.role = String(event.role);
+      } else if (event.event === 'runner.exited' || event.event === 'runner.lost') {
         living.delete(event.runner);
       }
     }

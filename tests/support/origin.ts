@@ -43,7 +43,10 @@ export class Origin {
     const ready = this.#waiting.shift();
     if (ready) return Promise.resolve(ready);
     const { promise, resolve, reject } = Promise.withResolvers<Arrival>();
-    const timer = setTimeout(() => reject(new Error(`no request reached the origin within ${within} ms`)), within);
+    const timer = setTimeout(() => {
+      this.#waiters.splice(this.#waiters.indexOf(resolve), 1); // or it would swallow a later request
+      reject(new Error(`no request reached the origin within ${within} ms`));
+    }, within);
     this.#waiters.push(resolve);
     return promise.finally(() => clearTimeout(timer));
   }
