@@ -34,6 +34,11 @@ std::shared_ptr<DynamicWorker> LoaderCapability::find(DynamicWorkers& all, const
   return worker;
 }
 
+DynamicWorkers::~DynamicWorkers() {
+  // Entries hold their namespace; those that are left would hold it for ever.
+  for (const auto& [name, names] : namespaces_) names->workers.clear();
+}
+
 std::shared_ptr<LoaderNamespace> DynamicWorkers::open_namespace(const std::string& name) {
   auto& found = namespaces_[name];
   if (found == nullptr) {

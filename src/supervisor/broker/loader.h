@@ -138,6 +138,7 @@ class DynamicWorkers {
  public:
   DynamicWorkers(fleet::Fleet& fleet, TenantSettings settings, const Clock& clock)
       : fleet_(fleet), settings_(settings), clock_(clock) {}
+  ~DynamicWorkers();
 
   std::shared_ptr<LoaderNamespace> open_namespace(const std::string& name);
   void invoke(fleet::IncomingCall& call, LoaderCapability& loader);

@@ -118,7 +118,7 @@ void StaticWorker::on_worker_gone(fleet::Session& session, protocol::WorkerId wo
 
 Result<std::unique_ptr<StaticWorkers>> StaticWorkers::create(const config::Config& config, fleet::Fleet& fleet,
                                                              DynamicWorkers& dynamic, egress::Outbound& outbound) {
-  auto all = std::unique_ptr<StaticWorkers>(new StaticWorkers(config, fleet, dynamic, outbound));
+  auto all = std::unique_ptr<StaticWorkers>(new StaticWorkers(fleet, dynamic, outbound));
   for (const config::Worker& worker : config.workers) {
     all->workers_.push_back(std::make_shared<StaticWorker>(*all, worker));
     if (worker.assets) {

@@ -61,7 +61,7 @@ class StaticWorker final : public fleet::Destination,
 
 class StaticWorkers {
  public:
-  // Errors: those of the assets' directories; InvalidInput for a service that does not exist.
+  // The configuration must outlive it. Errors: those of the assets' directories; InvalidInput for a service that does not exist.
   static Result<std::unique_ptr<StaticWorkers>> create(const config::Config& config, fleet::Fleet& fleet,
                                                        DynamicWorkers& dynamic, egress::Outbound& outbound);
 
@@ -74,10 +74,9 @@ class StaticWorkers {
 
  private:
   friend class StaticWorker;
-  StaticWorkers(const config::Config& config, fleet::Fleet& fleet, DynamicWorkers& dynamic, egress::Outbound& outbound)
-      : config_(config), fleet_(fleet), dynamic_(dynamic), outbound_(outbound) {}
+  StaticWorkers(fleet::Fleet& fleet, DynamicWorkers& dynamic, egress::Outbound& outbound)
+      : fleet_(fleet), dynamic_(dynamic), outbound_(outbound) {}
 
-  const config::Config& config_;
   fleet::Fleet& fleet_;
   DynamicWorkers& dynamic_;
   egress::Outbound& outbound_;

@@ -42,6 +42,9 @@ class TestWorker final : public fleet::Destination {
 class InvokerTest : public ::testing::Test {
  public:
   InvokerTest() { invoker.add_worker(worker); }
+  ~InvokerTest() override {
+    while (!worker->calls.empty()) worker->end_oldest();
+  }
   std::shared_ptr<TestEvent> submit() {
     auto event = std::make_shared<TestEvent>();
     invoker.submit(0, event);
