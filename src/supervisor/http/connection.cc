@@ -71,6 +71,12 @@ void Connection::pump() {
     is_corked_ = false;
     flush();
     if (response_ == Response::Streaming) grant_response();
+    // The response may be fed by this connection's own request body: what was granted just now is not read by the loop
+    // above any more.
+    if (phase_ == Phase::Exchange && body_source_ != nullptr && body_source_->credit_bytes() > 0 &&
+        (is_readable_ || !in_.empty())) {
+      server_.schedule(*this);
+    }
     if (phase_ == Phase::Closing && unsent_bytes() == 0 && !is_broken_) finish_closing();
   }
   is_pumping_ = is_corked_ = false;
