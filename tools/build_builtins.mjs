@@ -21,8 +21,7 @@ const result = await build({
   target: "esnext",
   charset: "ascii",
   legalComments: "none",
-  minifySyntax: true,
-  minifyWhitespace: true,
+  minify: true,
   keepNames: false,
   logLevel: "warning",
 });

@@ -58,7 +58,11 @@ void Host::go(const std::vector<std::string>& layers, std::uint32_t start_micros
   }
   executors_wait_.notify_one();
   maintainer_wait_.notify_one();
-  for (;;) pause();
+  // The process ends with the channel; this thread has nothing more to do. It waits in a futex: after the lock-down
+  // pause() is refused, and would make this a busy loop.
+  std::condition_variable never;
+  Lock lock(mutex_);
+  for (;;) never.wait(lock);
 }
 
 void Host::executor_main(Executor& self) {

@@ -67,7 +67,7 @@ Result<void> make_snapshot(const std::string& path) {
         }
       }
     }
-    if (problem.empty()) blob = creator.CreateBlob(v8::SnapshotCreator::FunctionCodeHandling::kKeep);
+    if (problem.empty()) blob = creator.CreateBlob(v8::SnapshotCreator::FunctionCodeHandling::kClear);
   }
   if (!problem.empty()) return Error(ErrorCode::InvalidInput, problem);
   const std::unique_ptr<const char[]> owned(blob.data);
