@@ -34,6 +34,8 @@ async function withServer(
   const subject = await start(side, worker, side === 'peer' ? undefined : node);
   try {
     return await run(subject);
+  } catch (error) {
+    throw new Error(`bench: ${side}, ${worker.name}: ${(error as Error).message}\nThe server's last lines:\n${subject.log.tail(8)}`);
   } finally {
     await subject.stop();
   }
