@@ -12,8 +12,9 @@
 namespace insula::fleet {
 namespace {
 
-// The runner's own second stage acts first; this is for the case that it cannot.
-constexpr milliseconds kStuckGrace{1000};
+// The runner ends such a slice itself, by the CPU clock of its thread; this is for one that does not. Generous, because a
+// busy machine stretches wall time and an honest runner must not die of it.
+constexpr milliseconds kStuckGrace{5000};
 
 Fault fault_of(protocol::EndCause cause) {
   switch (cause) {
