@@ -58,14 +58,14 @@ void WorkerContext::set_current(std::uint32_t id) {
 void WorkerContext::answer(Invocation& invocation, Outcome outcome) {
   if (invocation.answered) return;
   invocation.answered = true;
-  const bool continues = invocation.holds > 0;
+  invocation.continues = invocation.holds > 0;
   host_.answer(invocation.reply_to, std::move(outcome), static_cast<std::uint32_t>(invocation.cpu_nanos / 1000),
-               continues);
+               invocation.continues);
   if (invocation.deadline_timer != 0) {
     host_.cancel_timer(invocation.deadline_timer);
     invocation.deadline_timer = 0;
   }
-  if (continues && spec_.limits.wait_until.count() > 0) {
+  if (invocation.continues && spec_.limits.wait_until.count() > 0) {
     invocation.deadline_timer =
         host_.start_timer(spec_.id, spec_.limits.wait_until, DeadlineEvent{invocation.id, true});
   }
@@ -74,8 +74,8 @@ void WorkerContext::answer(Invocation& invocation, Outcome outcome) {
 bool WorkerContext::end_if_done(Invocation& invocation, Leftovers& leftovers) {
   if (!invocation.answered || invocation.holds > 0) return false;
   const std::uint32_t id = invocation.id;
-  if (invocation.deadline_timer != 0) {
-    host_.cancel_timer(invocation.deadline_timer);
+  if (invocation.deadline_timer != 0) host_.cancel_timer(invocation.deadline_timer);
+  if (invocation.continues) {
     host_.finished(invocation.reply_to, static_cast<std::uint32_t>(invocation.cpu_nanos / 1000));
   }
   if (invocation.timers > 0) {
@@ -125,7 +125,7 @@ void WorkerContext::abandon(std::uint32_t culprit, const CallError& culprit_erro
     invocation.holds = 0;
     if (!invocation.answered) {
       answer(invocation, id == culprit ? culprit_error : other_error);
-    } else {
+    } else if (invocation.continues) {
       host_.finished(invocation.reply_to, static_cast<std::uint32_t>(invocation.cpu_nanos / 1000));
     }
     if (invocation.deadline_timer != 0) host_.cancel_timer(invocation.deadline_timer);

@@ -30,6 +30,7 @@ struct Invocation {
   std::uint32_t timers = 0;
   std::uint64_t deadline_timer = 0;
   bool answered = false;
+  bool continues = false;  // the answer said so: the caller waits for the end
   bool log_truncated = false;
   bool is_kept = false;  // JavaScript wants to hear of its end
 };
