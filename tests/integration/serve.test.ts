@@ -113,6 +113,7 @@ describe('a running server', () => {
     const said = await insula.log.wait('worker.logged', (event) => String(event.text).startsWith('said'));
     assert.equal(said.worker, 'platform');
     assert.equal(said.dynamic_id, 'acme');
+    assert.equal(said.text, 'said { a: [ 1 ] }');
     const bad = await insula.log.wait('worker.logged', (event) => String(event.text).startsWith('bad'));
     assert.equal(bad.level, 'error');
     const thrown = await insula.log.wait('worker.threw', (event) => JSON.stringify(event).includes('unhandled'));

@@ -26,7 +26,6 @@ const kIdentifier = /^[A-Za-z_$][\w$]*$/;
 const { toString: functionText } = Function.prototype;
 const { toISOString, getTime } = Date.prototype;
 const { toString: regExpText } = RegExp.prototype;
-const isError = (Error as unknown as { isError(value: unknown): boolean }).isError;
 const sizeOfMap = getOwnPropertyDescriptor(Map.prototype, "size")!.get!;
 const sizeOfSet = getOwnPropertyDescriptor(Set.prototype, "size")!.get!;
 const { entries: mapEntries } = Map.prototype;
@@ -47,6 +46,13 @@ function attempt(method: (...args: never[]) => unknown, self: object, args: unkn
   } catch {
     return undefined;
   }
+}
+
+// Looked up at each call: V8 adds Error.isError to a context that comes out of a snapshot, not to the one that goes in.
+function isError(value: object): boolean {
+  const { isError: check } = Error as unknown as { isError?: unknown };
+  if (typeof check !== "function") return value instanceof Error;
+  return apply(check as (value: object) => boolean, Error, [value]);
 }
 
 export function inspect(value: unknown, options: InspectOptions = {}): string {
