@@ -14,6 +14,7 @@ namespace insula {
 namespace {
 
 constexpr std::array<std::string_view, 4> kNames = {"debug", "info", "warn", "error"};
+constexpr std::string_view kContinuation = "\n             ";  // as wide as the time in front of a record
 constexpr std::array<std::string_view, 4> kColours = {"\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[31m"};
 
 // Escapes control characters, quotes and backslashes, so that a value cannot forge a record.
@@ -34,6 +35,36 @@ void append_escaped(std::string& out, std::string_view text) {
         }
     }
   }
+}
+
+// For people: lines stay lines, indented, so that none can pass for a record. Other control characters are escaped, those
+// of the upper half too (U+0080 to U+009F, in UTF-8 two bytes): terminals obey both.
+void append_prose(std::string& out, std::string_view text) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  for (std::size_t index = 0; index < text.size(); ++index) {
+    const auto code = static_cast<unsigned char>(text[index]);
+    const auto next = index + 1 < text.size() ? static_cast<unsigned char>(text[index + 1]) : 0u;
+    if (text[index] == '\n') {
+      out += kContinuation;
+    } else if (code == 0xc2 && next >= 0x80 && next < 0xa0) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", next);
+      ++index;
+    } else if ((code < 0x20 && text[index] != '\t') || code == 0x7f) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", code);
+    } else {
+      out += text[index];
+    }
+  }
+}
+
+// What is written for reading, not for searching: it ends the line, without its key.
+bool is_prose(const LogField& field) {
+  return (field.key == "text" || field.key == "stack") && std::holds_alternative<std::string_view>(field.value);
+}
+
+bool is_empty(const LogField& field) {
+  const auto* const text = std::get_if<std::string_view>(&field.value);
+  return text != nullptr && text->empty();
 }
 
 bool needs_quotes(std::string_view text) {
@@ -67,7 +98,12 @@ std::string timestamp(WallTime now, LogFormat format) {
       std::chrono::duration_cast<std::chrono::milliseconds>(since).count() % 1000;
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
   std::tm parts{};
-  gmtime_r(&seconds, &parts);
+  // A person compares it with the clock on the wall, a machine with that of other machines.
+  if (format == LogFormat::Json) {
+    gmtime_r(&seconds, &parts);
+  } else {
+    localtime_r(&seconds, &parts);
+  }
   std::array<char, 32> text{};
   const char* pattern = format == LogFormat::Json ? "%Y-%m-%dT%H:%M:%S" : "%H:%M:%S";
   const auto length = std::strftime(text.data(), text.size(), pattern, &parts);
@@ -96,13 +132,19 @@ void Log::write(LogLevel level, std::string_view event, Fields fields) {
     }
     line += "}\n";
   } else {
-    line += fmt::format("{} {}{:<5}\x1b[0m {}", timestamp(clock_.wall_now(), format_),
-                        kColours[index], kNames[index], event);
+    line += fmt::format("{} {}{:<5}\x1b[0m ", timestamp(clock_.wall_now(), format_), kColours[index], kNames[index]);
+    append_prose(line, event);
     for (const LogField& field : fields) {
+      if (is_prose(field) || is_empty(field)) continue;
       line += ' ';
       line += field.key;
       line += '=';
       append_value(line, field.value, format_);
+    }
+    for (const LogField& field : fields) {
+      if (!is_prose(field) || is_empty(field)) continue;
+      line += ' ';
+      append_prose(line, std::get<std::string_view>(field.value));
     }
     line += '\n';
   }

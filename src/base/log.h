@@ -6,6 +6,9 @@
 //
 // Names are `room.past_tense`; keys carry units. No tenant payload, header or secret goes in, except the
 // tenant's own console lines, which are data: control characters are escaped, lengths are capped by the caller.
+//
+// The human form leaves out empty fields and ends with the field "text" or "stack", without its key, each of its lines
+// indented:  14:02:11.318 warn  [dispatcher] spin: GET / failed
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <string_view>
+
+#include <fmt/format.h>
 
 namespace insula::broker {
 namespace {
@@ -65,11 +68,17 @@ void Broker::on_log(fleet::Session&, const std::shared_ptr<fleet::WorkerOwner>& 
     ++budget.dropped;
     return;
   }
-  log_.write(level, line.is_exception ? "worker.threw" : "worker.logged",
-             {{"worker", owner == nullptr ? std::string_view() : owner->worker_name()},
-              {"dynamic_id", owner == nullptr ? std::string_view() : owner->dynamic_id()},
-              {"level", known_level(line.level)},
-              {"text", line.text.substr(0, kLogTextBytesMax)}});
+  const std::string_view worker = owner == nullptr ? std::string_view() : owner->worker_name();
+  const std::string_view dynamic_id = owner == nullptr ? std::string_view() : owner->dynamic_id();
+  const std::string_view text = line.text.substr(0, kLogTextBytesMax);
+  if (log_.format() == LogFormat::Human) {
+    // In a terminal only who speaks, and what.
+    const std::string speaker = fmt::format("[{}{}{}]", worker, dynamic_id.empty() ? "" : " ", dynamic_id);
+    return log_.write(level, speaker, {{"text", text}});
+  }
+  log_.write(
+      level, line.is_exception ? "worker.threw" : "worker.logged",
+      {{"worker", worker}, {"dynamic_id", dynamic_id}, {"level", known_level(line.level)}, {"text", text}});
 }
 
 }  // namespace insula::broker
