@@ -41,10 +41,11 @@ export default {
       console.log(`${tenant}: ${request.method} ${path} -> ${response.status}`);
       return response;
     } catch (error) {
+      // With a code it is the runtime's word (docs/errors), without one the tenant's own error, which is not for clients.
       const { code, message } = error as Error & { code?: string };
-      console.warn(`${tenant}: ${request.method} ${path} failed: ${code ?? message}`);
-      if (code === undefined) throw error;
-      return new Response(`${code}\n`, { status: 503 });
+      console.warn(`${tenant}: ${request.method} ${path} failed: ${message}`);
+      if (code === undefined) return new Response("The tenant's code threw an error.\n", { status: 500 });
+      return new Response(`${code}: ${message}\n`, { status: 503 });
     }
   },
 };
