@@ -58,7 +58,7 @@ Result<Snapshot> Snapshot::map(int fd, std::uint32_t table_hash) {
                    ", but this is engine " + version);
   }
   if (header.table_hash != table_hash) return damaged("made by another build of the runner");
-  if (header.blob_bytes != size - sizeof(Header)) return damaged("file is cut short");
+  if (header.blob_bytes != size - sizeof(Header)) return damaged("file has not the length that its header names");
   const char* blob = static_cast<const char*>(memory) + sizeof(Header);
   if (crc_of(blob, header.blob_bytes) != header.crc) return damaged("checksum does not match");
   Snapshot snapshot;

@@ -2,12 +2,14 @@
 //
 // Fleet: what time and death do to runners.
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
 #include "src/base/limits.h"
+#include "src/protocol/runner_options.h"
 #include "src/supervisor/fleet/fleet.h"
 
 namespace insula::fleet {
@@ -21,6 +23,15 @@ constexpr milliseconds kBackOffFirst{100};
 constexpr milliseconds kBackOffMax{5000};
 constexpr milliseconds kYoung{5000};
 constexpr milliseconds kEmptyHomeMax{5000};  // a private runner without Workers
+
+std::string text_of(const Exit& exit) {
+  if (exit.code < 0) return fmt::format("it was ended by signal {}", exit.signal);
+  switch (exit.code) {
+    case protocol::kExitSnapshot: return "its start-up snapshot cannot be used";
+    case protocol::kExitSandbox: return "its sandbox cannot be set up";
+    default: return fmt::format("it ended with exit code {}", exit.code);
+  }
+}
 
 }  // namespace
 
@@ -181,8 +192,7 @@ void Fleet::finish(Runner& runner, const Exit& exit) {
   if (started_ != nullptr && !runner.has_greeted) {
     auto callback = std::exchange(started_, nullptr);
     callback(Error(ErrorCode::Unavailable,
-                   fmt::format("the first runner did not start: it ended with exit code {}, signal {}", exit.code,
-                               exit.signal)));
+                   fmt::format("the first runner did not start: {}; it wrote to stderr what it found", text_of(exit))));
   }
   // Its watch is what may have called us.
   const auto found = std::find_if(runners_.begin(), runners_.end(),

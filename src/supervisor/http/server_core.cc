@@ -29,10 +29,20 @@ constexpr std::string_view kTooManyConnections =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain;charset=utf-8\r\nContent-Length: 41\r\n"
     "Retry-After: 1\r\nConnection: close\r\n\r\n503: too many connections; try again soon";
 
+std::string_view advice_after(int number) {
+  switch (number) {
+    case EADDRINUSE: return "; stop what listens there, or choose another port";
+    case EADDRNOTAVAIL: return "; choose an address of this machine";
+    case EACCES: return "; choose a port from 1024 on, or let this program bind lower ones";
+    default: return "";
+  }
+}
+
 Error listen_error(std::string_view host, std::uint16_t port, std::string_view step, int number) {
-  return Error(ErrorCode::Unavailable, "http: cannot listen on " + std::string(host) + " port " +
-                                           std::to_string(port) + ": " + std::string(step) + ": " +
-                                           std::strerror(number));
+  std::string text = "http: cannot listen on " + std::string(host) + " port " + std::to_string(port) + ": ";
+  text += std::string(step) + ": " + std::strerror(number);
+  text += advice_after(number);
+  return Error(ErrorCode::Unavailable, std::move(text));
 }
 
 struct AddressListDeleter {
