@@ -32,7 +32,10 @@ $(bundled): $(wildcard $(example)/tenants-src/hono/*) package-lock.json
 	@$(esbuild) $(example)/tenants-src/hono/index.ts --bundle --format=esm --platform=neutral --target=es2024 \
 	  --main-fields=module,main --conditions=workerd,worker,browser,import --minify-syntax --log-level=warning --outfile=$@
 
-run: build
+# Without the tests, which are half of the build.
+run: setup
+	@tools/build release insula insula_snapshot
+	@$(MAKE) --no-print-directory $(bundled)
 	@exec build/insula serve $(example) --listen $(LISTEN) --data $(example)/.insula
 
 test: build
