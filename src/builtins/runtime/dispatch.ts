@@ -3,7 +3,6 @@
 // Dispatch: an event finds its handler among the Worker's exports, and its outcome finds the way back.
 
 import { mapDelete, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
-import { forgetTimersOf } from "../web/timers.ts";
 import { takeBodyForSend } from "../web/body.ts";
 import { abortRequest, type Request, requestFromHost } from "../web/request.ts";
 import { isResponse, type Response, responseHeadersBlockOf, statusOf, statusTextOf } from "../web/response.ts";
@@ -106,7 +105,6 @@ export function cancelInvocation(id: number): void {
 // Called by the host when an invocation that keeps something here is over.
 export function endInvocation(id: number): void {
   forgetSourcesOf(id);
-  forgetTimersOf(id);
 }
 
 export function unhandledRejection(reason: unknown): void {

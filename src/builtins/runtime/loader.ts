@@ -5,7 +5,7 @@
 
 import { badArgument, badField } from "../internal/errors.ts";
 import { isObject, toText } from "../internal/convert.ts";
-import { mapDelete, mapForEach, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
+import { mapDelete, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
 import { queueMicrotask } from "../web/timers.ts";
 import { describe } from "./errors.ts";
 import { type Fetcher, newFetcher } from "./fetcher.ts";
@@ -20,6 +20,7 @@ interface Source {
 
 // By number, until the invocation that gave them ends: the host asks with NeedCode.
 const sources = new SafeMap<number, Source>();
+const sourcesOf = new SafeMap<number, number[]>();  // by invocation
 let lastSource = 0;
 let lastAnonymous = 0;
 
@@ -117,14 +118,22 @@ function addSource(callback: (() => unknown) | null, code: PackedCode | null): n
   const invocation = native.invocation();
   const source = ++lastSource;
   mapSet(sources, source, { invocation, callback, code });
-  if (invocation !== 0) native.keep(invocation);
+  if (invocation === 0) return source;
+  const others = mapGet(sourcesOf, invocation);
+  if (others === undefined) {
+    mapSet(sourcesOf, invocation, [source]);
+    native.keep(invocation);
+  } else {
+    others.push(source);
+  }
   return source;
 }
 
 export function forgetSourcesOf(invocation: number): void {
-  mapForEach(sources, (source: Source, number: number) => {
-    if (source.invocation === invocation) mapDelete(sources, number);
-  });
+  const numbers = mapGet(sourcesOf, invocation);
+  if (numbers === undefined) return;
+  mapDelete(sourcesOf, invocation);
+  for (let i = 0; i < numbers.length; i++) mapDelete(sources, numbers[i]!);
 }
 
 // Called by the host: the code behind a stub is wanted.

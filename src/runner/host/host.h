@@ -145,6 +145,7 @@ class Host final : public HostCalls {
   void post(const CellPtr& cell, Event event);
   void post(WorkerId worker, Event event);
   CellPtr find(WorkerId worker);
+  CellPtr local_callee(const CallContext& context, const CallTarget& target);  // calls.cc
   HostBody from_wire(const protocol::Body& body);
   protocol::Body to_wire(const HostBody& body);
 
@@ -176,6 +177,7 @@ class Host final : public HostCalls {
   bool polling_ = false;
   bool blocked_in_poll_ = false;
   bool want_writable_ = false;
+  bool read_was_full_ = false;
   unsigned active_ = 0;
   std::uint64_t activity_ = 0;
   bool monitor_sleeps_ = false;

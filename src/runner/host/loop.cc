@@ -72,10 +72,8 @@ void Host::executor_main(Executor& self) {
       run_one(lock, self);
     } else if (going_ && !polling_) {
       poll_once(lock);
-      self.slot.resume();
     } else {
       executors_wait_.wait(lock);
-      self.slot.resume();
     }
   }
 }
@@ -195,30 +193,32 @@ void Host::poll_once(Lock& lock) {
   polling_ = true;
   poller_ = std::this_thread::get_id();
   flush(lock);
-  // Read first, wait only when there is nothing: under load this saves a system call a batch.
+  // A full read says that there is more: read on at once. Otherwise the socket is empty as far as we know, so wait first.
   const auto space = reader_.space(kReadBytes);
-  ssize_t got = ::recv(socket_, space.data, space.size, MSG_DONTWAIT);
+  ssize_t got = -1;
+  errno = EAGAIN;
+  if (read_was_full_) got = ::recv(socket_, space.data, space.size, MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
     const int timeout = poll_timeout_millis();
-    if (timeout != 0) {
-      const short wanted = want_writable_ ? POLLIN | POLLOUT : POLLIN;
-      pollfd fds[2] = {{socket_, wanted, 0}, {wake_, POLLIN, 0}};
-      blocked_in_poll_ = true;
-      lock.unlock();
-      ::poll(fds, 2, timeout);
-      lock.lock();
-      blocked_in_poll_ = false;
-      if ((fds[1].revents & POLLIN) != 0) {
-        std::uint64_t count = 0;
-        [[maybe_unused]] const auto read_bytes = ::read(wake_, &count, sizeof count);
-      }
-      if (want_writable_) flush(lock);
-      got = ::recv(socket_, space.data, space.size, MSG_DONTWAIT);
+    const short wanted = want_writable_ ? POLLIN | POLLOUT : POLLIN;
+    pollfd fds[2] = {{socket_, wanted, 0}, {wake_, POLLIN, 0}};
+    blocked_in_poll_ = true;
+    lock.unlock();
+    ::poll(fds, 2, timeout);
+    lock.lock();
+    blocked_in_poll_ = false;
+    if ((fds[1].revents & POLLIN) != 0) {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const auto read_bytes = ::read(wake_, &count, sizeof count);
     }
+    if (want_writable_) flush(lock);
+    errno = EAGAIN;
+    if ((fds[0].revents & ~POLLOUT) != 0) got = ::recv(socket_, space.data, space.size, MSG_DONTWAIT);
   }
   if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
     _exit(protocol::kExitSupervisorGone);
   }
+  read_was_full_ = got > 0 && static_cast<std::size_t>(got) == space.size;
   if (got > 0) {
     reader_.commit(static_cast<std::size_t>(got));
     for (;;) {

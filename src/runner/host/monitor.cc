@@ -76,7 +76,9 @@ void Host::watch_executors(Lock& lock) {
     running[index]->slot.inspect([&](const ExecutorSlot::Running& run, clockid_t clock, Fault stopped) {
       if (now < run.wall_started + kTick.count() * static_cast<std::int64_t>(kNanosPerMilli)) return Fault::None;
       long_running[index] = now > run.wall_started + kSetAsideNanos;
-      const std::uint64_t used = cpu_nanos_of(clock) - run.cpu_started;
+      // The start is an estimate (slot.h), which may lie a little ahead.
+      const std::uint64_t cpu = cpu_nanos_of(clock);
+      const std::uint64_t used = cpu > run.cpu_started ? cpu - run.cpu_started : 0;
       const std::uint64_t grace = static_cast<std::uint64_t>(kKillAfterCpuLimit.count()) * kNanosPerMilli;
       if (used > run.cpu_left) {
         if (stopped == Fault::None) return Fault::CpuLimit;

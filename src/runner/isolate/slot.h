@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <ctime>
 #include <mutex>
@@ -53,22 +54,20 @@ class ExecutorSlot {
   void adopt(protocol::BoardSlot* board) {
     pthread_getcpuclockid(pthread_self(), &clock_);
     board_ = board;
-    last_cpu_ = thread_cpu_nanos();
+    read_cpu(monotonic_nanos());
   }
 
-  // CPU used since the last close() counts to the event that opens now: the few hundred nanoseconds between two
-  // events are cheaper to charge than to measure. resume() is called after the thread has slept or done other work.
-  void resume() noexcept { last_cpu_ = thread_cpu_nanos(); }
-
-  // The two clocks are filled in here.
+  // Opens the slot for one event; the two clocks are filled in here.
   void open(Running running) {
+    const std::uint64_t now = monotonic_nanos();
+    if (now - exact_wall_ > kExactEveryNanos) read_cpu(now);
     const std::lock_guard lock(mutex_);
     running_ = running;
-    running_.cpu_started = last_cpu_;
-    running_.wall_started = monotonic_nanos();
+    running_.cpu_started = exact_cpu_ + (now - exact_wall_);
+    running_.wall_started = now;
     stopped_by_ = Fault::None;
     board_->question.store(running.question, std::memory_order_relaxed);
-    board_->started_nanos.store(running_.wall_started, std::memory_order_relaxed);
+    board_->started_nanos.store(now, std::memory_order_relaxed);
     board_->cpu_left_millis.store(static_cast<std::uint32_t>(running.cpu_left / 1000000), std::memory_order_relaxed);
     board_->worker.store(running.worker, std::memory_order_release);
   }
@@ -78,10 +77,15 @@ class ExecutorSlot {
     Fault stopped_by = Fault::None;
   };
   Closed close() {
-    const std::uint64_t now = thread_cpu_nanos();
+    const std::uint64_t now = monotonic_nanos();
+    std::uint64_t used = now - running_.wall_started;
+    if (used > kExactAboveNanos) {
+      const std::uint64_t before = exact_cpu_;
+      read_cpu(now);
+      used = std::min(used, exact_cpu_ - before);
+    }
     const std::lock_guard lock(mutex_);
-    Closed closed{now - running_.cpu_started, stopped_by_};
-    last_cpu_ = now;
+    const Closed closed{used, stopped_by_};
     running_.target = nullptr;
     board_->worker.store(0, std::memory_order_release);
     return closed;
@@ -104,6 +108,16 @@ class ExecutorSlot {
   }
 
  private:
+  // Reading the thread's clock is a system call, the monotonic clock is not. So an event below a millisecond is charged
+  // its wall time, which is no less than its CPU time, and the thread's clock is read for longer ones and every ten
+  // milliseconds; a limit is enforced that exactly.
+  static constexpr std::uint64_t kExactAboveNanos = 1000000;
+  static constexpr std::uint64_t kExactEveryNanos = 10000000;
+  void read_cpu(std::uint64_t now) noexcept {
+    exact_cpu_ = thread_cpu_nanos();
+    exact_wall_ = now;
+  }
+
   void stop_locked(Fault fault) {
     if (running_.target == nullptr) return;
     if (stopped_by_ == Fault::None) stopped_by_ = fault;
@@ -113,7 +127,8 @@ class ExecutorSlot {
   std::mutex mutex_;  // guards running_ and stopped_by_
   Running running_;
   Fault stopped_by_ = Fault::None;
-  std::uint64_t last_cpu_ = 0;
+  std::uint64_t exact_cpu_ = 0;   // thread clock as last read,
+  std::uint64_t exact_wall_ = 0;  // and when
   clockid_t clock_{};
   protocol::BoardSlot* board_ = nullptr;
 };
