@@ -4,9 +4,11 @@
 //
 //   runner --isolates-max=...     started by the supervisor with the descriptors of protocol/runner_options.h
 //   snapshot FILE                 started by the build: makes the start-up snapshot
+//   probe SNAPSHOT                locks itself down like a runner and tries forbidden acts; prints those that succeed
 //   version                       prints the engine's version
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "src/base/fd.h"
 #include "src/protocol/runner_options.h"
 #include "src/runner/host/host.h"
 #include "src/runner/isolate/end_process.h"
@@ -112,11 +115,44 @@ int run(int argc, char** argv) {
   host->go(layers, static_cast<std::uint32_t>(micros));
 }
 
+// The real runner, with its engine and all its threads, after lock-down: what can it still do?
+int probe(const char* snapshot_path) {
+  const Fd snapshot(open(snapshot_path, O_RDONLY | O_CLOEXEC));
+  int ends[2] = {-1, -1};
+  if (!snapshot || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    std::fprintf(stderr, "insula runner: cannot open %s\n", snapshot_path);
+    return protocol::kExitUsage;
+  }
+  auto engine = runner::start_engine(snapshot.get(), kTenantLimits.memory_bytes);
+  if (!engine) {
+    std::fprintf(stderr, "insula runner: %s\n", engine.error().message().c_str());
+    return protocol::kExitSnapshot;
+  }
+  auto* board = new protocol::Board();
+  auto* host = new runner::Host(ends[0], -1, *board, **engine, HostOptions{});  // lives for ever
+  host->start_threads();
+  sandbox::LockDownPolicy policy;
+  policy.kept_fds = {ends[0], host->wake_descriptor()};
+  const auto layers = sandbox::lock_down(policy);
+  if (!layers) {
+    std::fprintf(stderr, "insula runner: %s\n", layers.error().message().c_str());
+    return protocol::kExitSandbox;
+  }
+  std::string text;
+  for (const std::string& layer : *layers) text += "layer " + layer + "\n";
+  const auto possible = sandbox::probe();
+  for (const std::string& act : possible) text += "possible " + act + "\n";
+  text += possible.empty() ? "tight\n" : "leaky\n";
+  [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
+  return possible.empty() ? 0 : 1;
+}
+
 }  // namespace
 
 int runner_main(int argc, char** argv) noexcept {
   const std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "runner") return run(argc, argv);
+  if (command == "probe" && argc == 3) return probe(argv[2]);
   if (command == "snapshot" && argc == 3) {
     const auto made = runner::make_snapshot(argv[2]);
     if (made) return 0;
