@@ -160,7 +160,10 @@ void WorkerImpl::shrink() {
   const v8::Locker locker(v8());
   const v8::Isolate::Scope isolate_scope(v8());
   const v8::HandleScope handles(v8());
-  v8()->MemoryPressureNotification(v8::MemoryPressureLevel::kModerate);
+  // Critical pressure collects here and now. Moderate pressure only starts incremental marking, which then makes the
+  // next request pay for it: 2.8 ms and more memory, where this takes 1 ms and gives 100 KiB back.
+  v8()->MemoryPressureNotification(v8::MemoryPressureLevel::kCritical);
+  v8()->MemoryPressureNotification(v8::MemoryPressureLevel::kNone);
   memory_bytes_ = isolate_.heap_bytes() + isolate_.allocator().bytes();
 }
 
