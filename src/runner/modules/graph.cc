@@ -12,8 +12,7 @@ namespace insula::runner {
 ModuleGraph::ModuleGraph(v8::Isolate* isolate, std::vector<Module> modules, Builtins builtins, CodeCache& cache)
     : isolate_(isolate), builtins_(builtins), cache_(cache) {
   for (Module& module : modules) {
-    std::string name = module.name;
-    Record& record = records_[name];
+    Record& record = records_[canonical_name(module.name)];
     record.source = std::move(module);
   }
   isolate_->SetData(2, this);
@@ -27,12 +26,13 @@ Result<v8::Local<v8::Object>> ModuleGraph::start(const std::string& main_module)
   v8::EscapableHandleScope handles(isolate_);
   const auto context = isolate_->GetCurrentContext();
   v8::TryCatch caught(isolate_);
-  if (!records_.contains(main_module)) {
+  const std::string main_name = canonical_name(main_module);
+  if (!records_.contains(main_name)) {
     return Error(ErrorCode::InvalidInput, "Uncaught Error: No such module: " + main_module);
   }
   v8::Local<v8::Module> main;
   v8::Local<v8::Value> promise;
-  if (!module_named(main_module).ToLocal(&main) ||
+  if (!module_named(main_name).ToLocal(&main) ||
       !main->InstantiateModule(context, on_resolve, on_resolve_source).FromMaybe(false) ||
       !main->Evaluate(context).ToLocal(&promise)) {
     return failure(caught);
@@ -101,7 +101,7 @@ Error ModuleGraph::failure(const v8::TryCatch& caught) {
     const int line = message->GetLineNumber(context).FromMaybe(0);
     if (!resource.empty() && line > 0 && !resource.starts_with("insula:")) {
       text += "\n  at " + resource + ":" + std::to_string(line) + ":" +
-              std::to_string(message->GetStartColumn(context).FromMaybe(0) + 1);
+              std::to_string(message->GetStartColumn(context).FromMaybe(0));  // from 0, as the contract counts
     }
   }
   return Error(ErrorCode::InvalidInput, std::move(text));
@@ -147,6 +147,15 @@ std::string ModuleGraph::name_of(v8::Local<v8::Module> module) const {
   return {};
 }
 
+std::optional<std::string> ModuleGraph::resolve(const std::string& specifier, const std::string& importer) {
+  auto name = resolve_specifier(specifier, importer);
+  if (!name.has_value()) {
+    isolate_->ThrowException(v8::Exception::TypeError(to_string(
+        isolate_, "Invalid module specifier \"" + specifier + "\".\n  imported from \"" + importer + "\".")));
+  }
+  return name;
+}
+
 void ModuleGraph::throw_no_such_module(std::string_view specifier, std::string_view importer, bool dynamic) {
   std::string text = "No such module \"" + std::string(specifier) + "\".";
   if (!dynamic) text += "\n  imported from \"" + std::string(importer) + "\"";
@@ -159,11 +168,12 @@ v8::MaybeLocal<v8::Module> ModuleGraph::on_resolve(v8::Local<v8::Context> contex
   auto& graph = *static_cast<ModuleGraph*>(isolate->GetData(2));
   (void)context;
   const std::string importer = graph.name_of(referrer);
-  const std::string name = resolve_specifier(to_utf8(isolate, specifier), importer);
+  const auto name = graph.resolve(to_utf8(isolate, specifier), importer);
+  if (!name.has_value()) return {};
   v8::Local<v8::Module> module;
-  if (graph.module_named(name).ToLocal(&module)) return module;
+  if (graph.module_named(*name).ToLocal(&module)) return module;
   // The contract names what was looked for, resolved against the importer.
-  if (!isolate->HasPendingException()) graph.throw_no_such_module(name, importer, false);
+  if (!isolate->HasPendingException()) graph.throw_no_such_module(*name, importer, false);
   return {};
 }
 
@@ -173,17 +183,18 @@ v8::MaybeLocal<v8::Object> ModuleGraph::on_resolve_source(v8::Local<v8::Context>
   v8::Isolate* isolate = v8::Isolate::GetCurrent();
   auto& graph = *static_cast<ModuleGraph*>(isolate->GetData(2));
   const std::string importer = graph.name_of(referrer);
-  const std::string name = resolve_specifier(to_utf8(isolate, specifier), importer);
-  const auto found = graph.records_.find(name);
+  const auto name = graph.resolve(to_utf8(isolate, specifier), importer);
+  if (!name.has_value()) return {};
+  const auto found = graph.records_.find(*name);
   if (found == graph.records_.end()) {
-    graph.throw_no_such_module(name, importer, false);
+    graph.throw_no_such_module(*name, importer, false);
     return {};
   }
   v8::Local<v8::Value> value;
-  if (!graph.value_of(name, found->second).ToLocal(&value)) return {};
+  if (!graph.value_of(*name, found->second).ToLocal(&value)) return {};
   if (!value->IsWasmModuleObject()) {
     isolate->ThrowException(v8::Exception::SyntaxError(
-        to_string(isolate, "Source phase import is not available for module \"" + name + "\".")));
+        to_string(isolate, "Source phase import is not available for module \"" + *name + "\".")));
     return {};
   }
   return value.As<v8::Object>();
@@ -199,12 +210,11 @@ v8::MaybeLocal<v8::Promise> ModuleGraph::import_dynamically(v8::Local<v8::Contex
   v8::Local<v8::Promise::Resolver> resolver;
   if (!v8::Promise::Resolver::New(context).ToLocal(&resolver)) return {};
   v8::TryCatch caught(isolate);
-  const std::string wanted = to_utf8(isolate, specifier);
-  const std::string name = resolve_specifier(wanted, to_utf8(isolate, resource_name));
+  const auto name = graph.resolve(to_utf8(isolate, specifier), to_utf8(isolate, resource_name));
   v8::Local<v8::Module> module;
   v8::Local<v8::Value> evaluated;
-  if (!graph.module_named(name).ToLocal(&module)) {
-    if (!caught.HasCaught()) graph.throw_no_such_module(name, {}, true);
+  if (!name.has_value() || !graph.module_named(*name).ToLocal(&module)) {
+    if (!caught.HasCaught()) graph.throw_no_such_module(*name, {}, true);
   } else if (module->InstantiateModule(context, on_resolve, on_resolve_source).FromMaybe(false) &&
              module->Evaluate(context).ToLocal(&evaluated)) {
     // The namespace, once the evaluation has settled.

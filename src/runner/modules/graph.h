@@ -6,6 +6,7 @@
 // at m.js:1:16"), never by an exception that leaves this room.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -71,6 +72,8 @@ class ModuleGraph {
   v8::MaybeLocal<v8::Value> run_common_js(const std::string& name, Record& record);
   v8::MaybeLocal<v8::Module> builtin(const std::string& name);
   void forbid_wasm_code();
+  // Nothing, with a TypeError pending, when the specifier leads out of the Worker.
+  std::optional<std::string> resolve(const std::string& specifier, const std::string& importer);
   std::string name_of(v8::Local<v8::Module> module) const;
   void throw_no_such_module(std::string_view specifier, std::string_view importer, bool dynamic);
   Error failure(const v8::TryCatch& caught);

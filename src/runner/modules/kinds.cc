@@ -141,7 +141,9 @@ void ModuleGraph::require(const v8::FunctionCallbackInfo<v8::Value>& info) {
   v8::Isolate* isolate = info.GetIsolate();
   auto& graph = *static_cast<ModuleGraph*>(isolate->GetData(2));
   const std::string importer = to_utf8(isolate, info.Data());
-  const std::string name = resolve_specifier(to_utf8(isolate, info[0]), importer);
+  const auto resolved = graph.resolve(to_utf8(isolate, info[0]), importer);
+  if (!resolved.has_value()) return;
+  const std::string& name = *resolved;
   const auto found = graph.records_.find(name);
   v8::Local<v8::Value> value;
   if (found != graph.records_.end()) {
