@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Serialisation: plain data only. Objects of the runtime (stubs, streams, requests) are refused here with the
-// contract's text; capabilities get their own delegate.
+// Serialisation: plain data only. Objects of the runtime (stubs, streams, requests) are refused with the contract's
+// text. Instances of the Worker's own classes are refused where a value leaves the isolate, because they would arrive
+// without their class; structuredClone() makes them plain, as the standard wants.
 #include "src/runner/isolate/serialize.h"
 
 #include <cstdlib>
@@ -14,46 +15,54 @@
 namespace insula::runner {
 namespace {
 
-// Isolate data slot 1 holds the runtime object of the context, set by the Worker (see worker.cc).
-void throw_data_clone_error(v8::Isolate* isolate, v8::Local<v8::String> message) {
+enum class Classes : std::uint8_t { Refuse, MakePlain };
+
+// A function of the built-ins, called with one argument. Isolate data slot 1 leads to them (see worker.cc).
+v8::MaybeLocal<v8::Value> ask_runtime(v8::Isolate* isolate, const char* function, v8::Local<v8::Value> argument) {
   const auto context = isolate->GetCurrentContext();
   auto* owner = static_cast<Isolate*>(isolate->GetData(1));
-  v8::Local<v8::Value> factory;
+  v8::Local<v8::Value> found;
+  if (owner == nullptr || !owner->runtime()->Get(context, to_name(isolate, function)).ToLocal(&found) ||
+      !found->IsFunction()) {
+    return {};
+  }
+  v8::Local<v8::Value> arguments[1] = {argument};
+  return found.As<v8::Function>()->Call(context, v8::Undefined(isolate), 1, arguments);
+}
+
+void throw_data_clone_error(v8::Isolate* isolate, v8::Local<v8::String> message) {
   v8::Local<v8::Value> error;
-  v8::Local<v8::Value> arguments[1] = {message};
-  if (owner != nullptr &&
-      owner->runtime()->Get(context, to_name(isolate, "newDataCloneError")).ToLocal(&factory) &&
-      factory->IsFunction() &&
-      factory.As<v8::Function>()->Call(context, v8::Undefined(isolate), 1, arguments).ToLocal(&error)) {
+  if (ask_runtime(isolate, "newDataCloneError", message).ToLocal(&error)) {
     isolate->ThrowException(error);
-  } else {
+  } else if (!isolate->HasPendingException()) {
     isolate->ThrowException(v8::Exception::Error(message));
   }
 }
 
 class WriteDelegate final : public v8::ValueSerializer::Delegate {
  public:
-  explicit WriteDelegate(v8::Isolate* isolate) : isolate_(isolate) {}
+  WriteDelegate(v8::Isolate* isolate, Classes classes)
+      : isolate_(isolate), classes_(classes), plain_(v8::Object::New(isolate)->GetPrototypeV2()) {}
 
   void ThrowDataCloneError(v8::Local<v8::String> message) override { throw_data_clone_error(isolate_, message); }
 
-  // Class instances would silently become plain objects; the contract refuses them. Plain objects, and what V8 knows,
-  // are not host objects.
   bool HasCustomHostObject(v8::Isolate*) override { return true; }
+  // Asked of what V8 knows no format of its own for, and of errors.
   v8::Maybe<bool> IsHostObject(v8::Isolate* isolate, v8::Local<v8::Object> object) override {
-    if (object->IsArray() || object->IsFunction() || object->IsProxy()) return v8::Just(false);
-    const auto context = isolate->GetCurrentContext();
-    const auto prototype = object->GetPrototypeV2();
-    if (prototype->IsNull()) return v8::Just(true);
-    if (!prototype->IsObject()) return v8::Just(false);
-    // Object.prototype is the only prototype whose own prototype is null and that is a plain object here.
-    const auto upper = prototype.As<v8::Object>()->GetPrototypeV2();
-    if (upper->IsNull()) return v8::Just(false);
-    (void)context;
-    return v8::Just(true);
+    if (object->IsNativeError() || object->IsArray() || object->IsFunction() || object->IsProxy()) {
+      return v8::Just(false);
+    }
+    if (object->GetPrototypeV2() == plain_) return v8::Just(false);
+    if (classes_ == Classes::Refuse) return v8::Just(true);
+    v8::Local<v8::Value> name;
+    if (!ask_runtime(isolate, "platformClassOf", object).ToLocal(&name)) return v8::Nothing<bool>();
+    return v8::Just(name->IsString());
   }
   v8::Maybe<bool> WriteHostObject(v8::Isolate* isolate, v8::Local<v8::Object> object) override {
-    const std::string name = to_utf8(isolate, object->GetConstructorName());
+    v8::Local<v8::Value> class_name;
+    if (!ask_runtime(isolate, "platformClassOf", object).ToLocal(&class_name)) return v8::Nothing<bool>();
+    const std::string name =
+        to_utf8(isolate, class_name->IsString() ? class_name : object->GetConstructorName().As<v8::Value>());
     throw_data_clone_error(
         isolate, to_string(isolate, "Could not serialize object of type \"" + name +
                                         "\". This type does not support serialization."));
@@ -67,13 +76,15 @@ class WriteDelegate final : public v8::ValueSerializer::Delegate {
 
  private:
   v8::Isolate* isolate_;
+  const Classes classes_;
+  const v8::Local<v8::Value> plain_;  // Object.prototype
 };
 
 class ReadDelegate final : public v8::ValueDeserializer::Delegate {};
 
-bool write(v8::Isolate* isolate, v8::Local<v8::Value> value, const std::vector<v8::Local<v8::ArrayBuffer>>& moved,
-           Bytes& out) {
-  WriteDelegate delegate(isolate);
+bool write(v8::Isolate* isolate, v8::Local<v8::Value> value, Classes classes,
+           const std::vector<v8::Local<v8::ArrayBuffer>>& moved, Bytes& out) {
+  WriteDelegate delegate(isolate, classes);
   v8::ValueSerializer serializer(isolate, &delegate);
   serializer.WriteHeader();
   for (std::uint32_t index = 0; index < moved.size(); ++index) {
@@ -90,7 +101,7 @@ bool write(v8::Isolate* isolate, v8::Local<v8::Value> value, const std::vector<v
 }  // namespace
 
 bool serialize_value(v8::Isolate* isolate, v8::Local<v8::Value> value, Bytes& out) {
-  return write(isolate, value, {}, out);
+  return write(isolate, value, Classes::Refuse, {}, out);
 }
 
 v8::MaybeLocal<v8::Value> deserialize_value(v8::Isolate* isolate, BytesView bytes) {
@@ -119,7 +130,7 @@ v8::MaybeLocal<v8::Value> clone_value(v8::Isolate* isolate, v8::Local<v8::Value>
     }
   }
   Bytes bytes;
-  if (!write(isolate, value, moved, bytes)) return {};
+  if (!write(isolate, value, Classes::MakePlain, moved, bytes)) return {};
   ReadDelegate delegate;
   v8::ValueDeserializer reader(isolate, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(),
                                &delegate);
