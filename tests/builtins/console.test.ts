@@ -10,7 +10,7 @@ import { Headers } from "../../src/builtins/web/headers.ts";
 import { Response } from "../../src/builtins/web/response.ts";
 
 beforeEach(() => {
-  endGroups();
+  endGroups(host.invocation);
   host.takeLogs();
 });
 

@@ -22,6 +22,8 @@ export const host = {
   // False: as at the top level of modules.
   inInvocation: true,
   invocation: 1,
+  // What the running code belongs to, as continuations carry it.
+  current: 1 as unknown,
   now: 1_700_000_000_000,
   logs: [] as LogLine[],
   // Timers that were started and neither fired nor cancelled: id to delay.
@@ -131,6 +133,11 @@ const table = {
   },
   in_invocation: (): boolean => host.inInvocation,
   invocation: (): number => (host.inInvocation ? host.invocation : 0),
+  keep(): void {},
+  get_current: (): unknown => host.current,
+  set_current(value: unknown): void {
+    host.current = value;
+  },
   structured_clone: (value: unknown, transfer: ArrayBuffer[]): unknown => nodeClone(value, { transfer }),
   promise_state: (value: unknown): number => (value instanceof Promise ? 0 : -1),
   log(level: string, text: string): void {

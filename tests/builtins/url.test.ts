@@ -54,7 +54,10 @@ test("bases, canParse, parse, errors", () => {
   for (const input of ["x", "http://[", ""]) {
     assert.throws(() => new URL(input), { name: "TypeError", message: "Invalid URL string." });
   }
-  assert.throws(() => (new URL("http://a").href = "x"), { name: "TypeError", message: "Invalid URL string." });
+  assert.throws(() => (new URL("http://a").href = "x"), {
+    name: "TypeError",
+    message: "Failed to set the 'href' property on 'URL': the provided value is not of type 'valid URL string'.",
+  });
   assert.throws(() => new (URL as unknown as new () => URL)(), {
     message: "Failed to construct 'URL': constructor parameter 1 is not of type 'USVString'.",
   });

@@ -28,8 +28,9 @@ export function badField(field: string, dictionary: string, type: string): TypeE
 
 export function disallowedInGlobalScope(): Error {
   return new Error(
-    "Disallowed operation called within global scope. Network calls, timers and random values need an event to belong " +
-      "to: move this code into a handler.",
+    "Disallowed operation called within global scope. Asynchronous I/O (ex: fetch() or connect()), setting a timeout, " +
+      "and generating random values are not allowed within global scope. To fix this error, perform this operation " +
+      "within a handler. https://developers.cloudflare.com/workers/runtime-apis/handlers/",
   );
 }
 

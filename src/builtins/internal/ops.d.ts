@@ -43,6 +43,11 @@ declare const ops: {
   in_invocation(): boolean;
   // Number of the current invocation, 0 in global scope. I/O objects remember it.
   invocation(): number;
+  // runtime.endInvocation(invocation) is wanted: something here is kept for it.
+  keep(invocation: number): void;
+  // What the code that runs next belongs to: the invocation's number, or an array of it and of what async_frame.ts adds.
+  get_current(): unknown;
+  set_current(value: unknown): void;
 
   // ---- Values
   // Structured clone within this isolate. Throws DataCloneError (DOMException) through runtime.newDataCloneError.

@@ -20,6 +20,7 @@ interface InterfaceObject<T extends object> {
 type View = (self: never) => object | string;
 
 const views = new SafeMap<object, View>();
+const names = new SafeMap<object, string>();  // by prototype: classes of the platform
 
 function makeEnumerable(holder: object, skip: (key: PropertyKey) => boolean): void {
   const keys = ownKeys(holder);
@@ -41,10 +42,26 @@ export function webClass<T extends object>(
 ): void {
   const { prototype } = constructor;
   defineProperty(constructor, "name", { value: name, configurable: true });
+  mapSet(names, prototype, name);
   makeEnumerable(prototype, (key) => key === "constructor");
   makeEnumerable(constructor, (key) => key === "prototype" || key === "length" || key === "name");
   defineProperty(prototype, Symbol.toStringTag, { value: name, configurable: true });
   if (view !== undefined) mapSet(views, prototype, view);
+}
+
+// Makes a class from elsewhere known as one of the platform's.
+export function adoptClass(constructor: InterfaceObject<object>, name: string): void {
+  mapSet(names, constructor.prototype, name);
+}
+
+// The class of the platform that `value` is an instance of, also by inheritance. Called by the host for what it is
+// asked to serialise: such objects hold what has no copy.
+export function platformClassOf(value: object): string | undefined {
+  for (let at = getPrototypeOf(value) as object | null; at !== null; at = getPrototypeOf(at) as object | null) {
+    const name = mapGet(names, at);
+    if (name !== undefined) return name;
+  }
+  return undefined;
 }
 
 // Read-only constants that Web IDL puts on both the interface object and its prototype.

@@ -2,9 +2,9 @@
 //
 // Bodies on their way out: text, bytes and native bodies go as they are; a JavaScript stream is pumped into a writer.
 
-import { promiseThen } from "../internal/intrinsics.ts";
-import { isBytes, viewOf } from "../internal/intrinsics.ts";
+import { isBytes, promiseThen, viewOf } from "../internal/intrinsics.ts";
 import type { SendableBody } from "../web/body.ts";
+import type { ReadableStream } from "../web/streams.ts";
 import { native } from "./native.ts";
 
 export interface OutgoingBody {

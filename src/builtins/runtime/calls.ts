@@ -6,6 +6,7 @@
 import {
   mapDelete, mapGet, mapSet, promiseReject, SafeMap, SafePromise,
 } from "../internal/intrinsics.ts";
+import type { AbortSignal } from "../web/abort.ts";
 import { bodyOf, type SendableBody, takeBody } from "../web/body.ts";
 import { headerOf, headersFromBlock, blockOf } from "../web/headers.ts";
 import {
@@ -19,7 +20,7 @@ import { native } from "./native.ts";
 
 // Where a call goes; the numbers are those of ops.call_fetch.
 export interface Target {
-  kind: 0 | 1 | 2;
+  kind: 0 | 1 | 2 | 3;
   capability: number;
   id: string;
   anonymous: number;
@@ -157,7 +158,7 @@ function followRedirect(entry: Pending, status: number, response: Response): boo
   }
   entry.url = next.href;
   const old = takeBody(bodyOf(response as never));
-  if (old.kind === "native") (native as unknown as { body_cancel(body: number): void }).body_cancel(old.handle);
+  if (old.kind === "native") native.body_cancel(old.handle);
   send(entry, body);
   return true;
 }

@@ -2,10 +2,12 @@
 //
 // ExecutionContext: the `ctx` of a handler. Its methods belong to the invocation that it was made for.
 
-import { illegalInvocation } from "../internal/errors.ts";
+import { badArgument, illegalInvocation } from "../internal/errors.ts";
 import { isObject } from "../internal/convert.ts";
 import { promiseResolve, promiseThen } from "../internal/intrinsics.ts";
+import { webClass } from "../internal/web_class.ts";
 import { describe } from "./errors.ts";
+import { workerExports } from "./exports.ts";
 import { native } from "./native.ts";
 
 export class ExecutionContext {
@@ -19,6 +21,7 @@ export class ExecutionContext {
 
   waitUntil(promise: unknown): void {
     if (!isObject(this) || !(#invocation in this)) throw illegalInvocation();
+    if (arguments.length === 0) throw badArgument("waitUntil", "ExecutionContext", 1, "Promise");
     holdFor(this.#invocation, promise);
   }
 
@@ -30,10 +33,12 @@ export class ExecutionContext {
     return this.#props;
   }
 
-  get [Symbol.toStringTag](): string {
-    return "ExecutionContext";
+  get exports(): unknown {
+    return workerExports();
   }
 }
+
+webClass(ExecutionContext, "ExecutionContext", (ctx) => ({ props: ctx.props }));
 
 // Keeps an invocation alive until the promise has settled. A rejection is logged, and harms nothing.
 export function holdFor(invocation: number, promise: unknown): void {
@@ -49,6 +54,7 @@ export function holdFor(invocation: number, promise: unknown): void {
 }
 
 export function waitUntil(promise: unknown): void {
+  if (arguments.length === 0) throw badArgument("waitUntil", "EntrypointsModule", 1, "Promise");
   const invocation = native.invocation();
   if (invocation === 0) throw new Error("waitUntil() can only be called while an event is being handled.");
   holdFor(invocation, promise);

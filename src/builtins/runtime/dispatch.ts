@@ -2,13 +2,18 @@
 //
 // Dispatch: an event finds its handler among the Worker's exports, and its outcome finds the way back.
 
-import { mapDelete, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
+import { mapDelete, mapForEach, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
 import { takeBodyForSend } from "../web/body.ts";
 import { abortRequest, type Request, requestFromHost } from "../web/request.ts";
 import { isResponse, type Response, responseHeadersBlockOf, statusOf, statusTextOf } from "../web/response.ts";
+import { endGroups } from "../web/console.ts";
+import { PromiseRejectionEvent } from "../web/event_classes.ts";
+import { dispatch, hasListeners } from "../web/events.ts";
+import { globalEvents } from "../web/index.ts";
 import { outgoing } from "./bodies.ts";
 import { ExecutionContext } from "./context.ts";
 import { describe, faultError } from "./errors.ts";
+import { setExports } from "./exports.ts";
 import { forgetSourcesOf } from "./loader.ts";
 import { native } from "./native.ts";
 import { settings } from "./settings.ts";
@@ -41,6 +46,12 @@ export function adopt(namespace: Record<string, unknown>): string | undefined {
         "'function or ExportedHandler'.";
     }
   }
+  const objects: string[] = [];
+  const classes: string[] = [];
+  mapForEach(entrypoints, (entrypoint: Entrypoint, name: string) => {
+    (entrypoint.kind === "object" ? objects : classes).push(name);
+  });
+  setExports([...objects, ...classes]);
   return undefined;
 }
 
@@ -105,8 +116,24 @@ export function cancelInvocation(id: number): void {
 // Called by the host when an invocation that keeps something here is over.
 export function endInvocation(id: number): void {
   forgetSourcesOf(id);
+  endGroups(id);
 }
 
-export function unhandledRejection(reason: unknown): void {
-  native.report_exception(`Uncaught (in promise) ${describe(reason).stack}`);
+// https://html.spec.whatwg.org/multipage/webappapis.html#unhandled-promise-rejections: a listener that prevents the
+// default keeps the rejection out of the log.
+export function unhandledRejection(reason: unknown, promise: Promise<unknown>): void {
+  if (tellOfRejection("unhandledrejection", reason, promise)) {
+    native.report_exception(`Uncaught (in promise) ${describe(reason).stack}`);
+  }
+}
+
+export function rejectionHandled(reason: unknown, promise: Promise<unknown>): void {
+  tellOfRejection("rejectionhandled", reason, promise);
+}
+
+// False when a listener prevented the default.
+function tellOfRejection(type: string, reason: unknown, promise: Promise<unknown>): boolean {
+  if (!hasListeners(globalEvents, type)) return true;
+  const cancelable = type === "unhandledrejection";
+  return dispatch(globalEvents, new PromiseRejectionEvent(type, { promise, reason, cancelable }));
 }

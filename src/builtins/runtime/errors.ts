@@ -63,10 +63,10 @@ function textOf(read: () => unknown): string {
 export function describe(thrown: unknown): Failure {
   if (typeof thrown !== "object" || thrown === null) {
     const message = textOf(() => thrown);
-    return { fault: "", name: "Error", message, stack: `Uncaught ${message}` };
+    return { fault: "", name: "Error", message, stack: message };
   }
   const error = thrown as { name?: unknown; message?: unknown; stack?: unknown };
-  const fault = weakMapGet(faults, thrown) ?? "";
+  const fault = (weakMapGet(faults, thrown) as string | undefined) ?? "";
   const name = "name" in error ? textOf(() => error.name) : "Error";
   const message = "message" in error ? textOf(() => error.message) : textOf(() => thrown);
   const stack = "stack" in error ? cleanStack(textOf(() => error.stack)) : "";

@@ -3,14 +3,19 @@
 // Fetcher: the stub of a service: something that answers requests. And the global fetch(), which asks the Worker's own
 // outbound.
 
-import { requireInvocation } from "../internal/errors.ts";
-import { promiseReject } from "../internal/intrinsics.ts";
+import { isObject } from "../internal/convert.ts";
+import { illegalConstructor, illegalInvocation, requireInvocation } from "../internal/errors.ts";
+import { promiseReject, weakMapGet, weakMapSet } from "../internal/intrinsics.ts";
+import { webClass } from "../internal/web_class.ts";
 import type { Response } from "../web/response.ts";
 import { fetchThrough, type Target } from "./calls.ts";
 import { settings } from "./settings.ts";
 
-let targetOf: (fetcher: Fetcher) => Target;
+// Targets of stubs that are functions, and so cannot have private members.
+const callables = new WeakMap<object, Target>();
+let targetOf: (fetcher: unknown) => Target;
 export let isFetcher: (value: unknown) => value is Fetcher;
+let use: (fetcher: Fetcher) => void;
 const token = Symbol("Fetcher");
 
 export class Fetcher {
@@ -18,24 +23,42 @@ export class Fetcher {
   readonly #onUse: (() => void) | null;
 
   static {
-    targetOf = (fetcher) => fetcher.#target;
-    isFetcher = (value): value is Fetcher => typeof value === "object" && value !== null && #target in value;
+    targetOf = (fetcher) => {
+      if (!isObject(fetcher)) throw illegalInvocation();
+      if (#target in fetcher) return fetcher.#target;
+      const target = weakMapGet(callables, fetcher) as Target | undefined;
+      if (target === undefined) throw illegalInvocation();
+      return target;
+    };
+    isFetcher = (value): value is Fetcher =>
+      isObject(value) && (#target in value || weakMapGet(callables, value) !== undefined);
+    use = (fetcher) => {
+      if (#target in fetcher) fetcher.#onUse?.();
+    };
   }
 
   constructor(secret: symbol, target: Target, onUse: (() => void) | null) {
-    if (secret !== token) throw new TypeError("Illegal constructor");
+    if (secret !== token) throw illegalConstructor();
     this.#target = target;
     this.#onUse = onUse;
   }
 
   fetch(input: unknown, init?: unknown): Promise<Response> {
-    this.#onUse?.();
-    return fetchThrough(this.#target, input, init);
+    try {
+      const target = targetOf(this);
+      use(this);
+      return fetchThrough(target, input, init);
+    } catch (error) {
+      return promiseReject(error) as Promise<Response>;
+    }
   }
+}
 
-  get [Symbol.toStringTag](): string {
-    return "Fetcher";
-  }
+webClass(Fetcher, "Fetcher");
+
+// Makes a function a stub of `target`; its prototype is the caller's business.
+export function bindTarget(stub: object, target: Target): void {
+  weakMapSet(callables, stub, target);
 }
 
 export function newFetcher(target: Target, onUse: (() => void) | null = null): Fetcher {

@@ -3,9 +3,10 @@
 // WorkerLoader: the binding that makes Workers out of source text (spec/loader.md). The host caches them; here is only
 // what the dispatcher holds: stubs, and the callbacks that give the code when the host asks for it.
 
-import { badArgument, badField } from "../internal/errors.ts";
+import { badArgument, badField, illegalConstructor } from "../internal/errors.ts";
 import { isObject, toText } from "../internal/convert.ts";
 import { mapDelete, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
+import { webClass } from "../internal/web_class.ts";
 import { queueMicrotask } from "../web/timers.ts";
 import { describe } from "./errors.ts";
 import { type Fetcher, newFetcher } from "./fetcher.ts";
@@ -38,7 +39,7 @@ export class WorkerLoader {
   readonly #capability: number;
 
   constructor(secret: symbol, capability: number) {
-    if (secret !== token) throw new TypeError("Illegal constructor");
+    if (secret !== token) throw illegalConstructor();
     this.#capability = capability;
   }
 
@@ -65,11 +66,9 @@ export class WorkerLoader {
     };
     return new WorkerStub(token, entry);
   }
-
-  get [Symbol.toStringTag](): string {
-    return "WorkerLoader";
-  }
 }
+
+webClass(WorkerLoader, "WorkerLoader");
 
 export function newLoader(capability: number): WorkerLoader {
   return new WorkerLoader(token, capability);
@@ -84,7 +83,7 @@ export class WorkerStub {
   readonly #entry: Entry;
 
   constructor(secret: symbol, entry: Entry) {
-    if (secret !== token) throw new TypeError("Illegal constructor");
+    if (secret !== token) throw illegalConstructor();
     this.#entry = entry;
   }
 
@@ -101,11 +100,9 @@ export class WorkerStub {
       entry.used = true;
     });
   }
-
-  get [Symbol.toStringTag](): string {
-    return "WorkerStub";
-  }
 }
+
+webClass(WorkerStub, "WorkerStub");
 
 // Whole and positive; 0 says "no limit of its own".
 export function toLimit(value: unknown): number {

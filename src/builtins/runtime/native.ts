@@ -2,6 +2,4 @@
 //
 // The native calls of runtime/, typed.
 
-declare const ops: unknown;
-
-export const native = ops as RuntimeOps & { invocation(): number; in_invocation(): boolean };
+export const native = ops as unknown as RuntimeOps & typeof ops;

@@ -4,7 +4,8 @@
 // serialised bytes. Body kinds: 0 none, 1 text, 2 bytes, 3 native body, 4 writer.
 
 interface RuntimeOps {
-  // Calls a target with a request. kind: 0 capability, 1 Worker of a loader, 2 the Worker's own outbound. Returns the
+  // Calls a target with a request. kind: 0 capability, 1 Worker of a loader, 2 the Worker's own outbound, 3 the Worker
+  // itself. Returns the
   // number under which runtime.callDone or callFailed answers. Throws ERR_SUBREQUEST_LIMIT and cross-request errors.
   call_fetch(
     kind: number, capability: number, id: string, anonymous: number, source: number, entrypoint: string,
@@ -28,15 +29,12 @@ interface RuntimeOps {
   // The contract's text when a date or flag is not accepted.
   check_compatibility(date: string, flags: readonly string[], allowExperimental: boolean): string | undefined;
   wasm_bytes(module: unknown): Uint8Array | undefined;
+  // Every known flag with its state at a checked date and with checked flags.
+  compatibility_settings(date: string, flags: readonly string[]): Record<string, boolean>;
 
   // The invocation lives on after its answer until as many releases; throws when there are too many.
   hold(invocation: number): void;
   release(invocation: number): void;
-  // runtime.endInvocation(invocation) is wanted.
-  keep(invocation: number): void;
-  // What the code that runs next belongs to.
-  set_current(value: unknown): void;
-  get_current(): unknown;
 
   stream_open(invocation: number): number;
   // true: go on; false: the reader wants no more; a promise of either when the reader is behind.

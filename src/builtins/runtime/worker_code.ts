@@ -172,5 +172,5 @@ function utf8Length(text: string): number {
 }
 
 function encode(text: string): Uint8Array {
-  return (native as unknown as { utf8_encode(text: string): Uint8Array }).utf8_encode(text);
+  return native.utf8_encode(text);
 }

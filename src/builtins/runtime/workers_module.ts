@@ -2,8 +2,11 @@
 //
 // What `cloudflare:workers` exports.
 
+import { defineProperty } from "../internal/intrinsics.ts";
+import { webClass } from "../internal/web_class.ts";
 import { waitUntil } from "./context.ts";
-import { settings } from "./settings.ts";
+import { Fetcher } from "./fetcher.ts";
+import { importableEnv, importableExports, withEnv, withEnvAndExports, withExports } from "./importable.ts";
 
 export class WorkerEntrypoint {
   protected readonly ctx: unknown;
@@ -18,7 +21,16 @@ export class WorkerEntrypoint {
 // Marks "pass me by reference".
 export class RpcTarget {}
 
+webClass(WorkerEntrypoint, "WorkerEntrypoint");
+webClass(RpcTarget, "RpcTarget");
+
+const functions = { waitUntil, withEnv, withEnvAndExports, withExports };
+for (const [name, value] of Object.entries(functions)) defineProperty(value, "name", { value: name, configurable: true });
+
+const workers = {
+  ...functions, env: importableEnv, exports: importableExports, RpcTarget, ServiceStub: Fetcher, WorkerEntrypoint,
+};
+
 export function builtinModule(name: string): object | undefined {
-  if (name !== "cloudflare:workers") return undefined;
-  return { WorkerEntrypoint, RpcTarget, waitUntil, env: settings.env };
+  return name === "cloudflare:workers" ? workers : undefined;
 }

@@ -17,10 +17,11 @@ const kMostGroups = 64;
 
 const counts = new SafeMap<string, number>();
 const timers = new SafeMap<string, number>();
-let groups = 0;
+const groups = new SafeMap<number, number>();  // open ones, by invocation
 
 function write(level: Level, text: string): void {
-  let line = groups === 0 ? text : repeat("  ", groups) + replaceAll(text, "\n", `\n${repeat("  ", groups)}`);
+  const depth = groups.size === 0 ? 0 : mapGet(groups, ops.invocation()) ?? 0;
+  let line = depth === 0 ? text : repeat("  ", depth) + replaceAll(text, "\n", `\n${repeat("  ", depth)}`);
   if (line.length * 3 > kMostBytes && byteLengthOf(ops.utf8_encode(line)) > kMostBytes) {
     ops.utf8_encode_into(line, new SafeUint8Array(kMostBytes));
     line = slice(line, 0, ops.text_result[0]!);
@@ -74,7 +75,7 @@ const methods = {
   },
 
   clear(): void {
-    groups = 0;
+    endGroups(ops.invocation());
   },
 
   count(label?: unknown): void {
@@ -111,7 +112,10 @@ const methods = {
 
   group(...args: unknown[]): void {
     if (args.length > 0) write("log", formatLog(args));
-    if (groups < kMostGroups) groups++;
+    const invocation = ops.invocation();
+    const depth = mapGet(groups, invocation) ?? 0;
+    if (depth === 0 && invocation !== 0) ops.keep(invocation);
+    if (depth < kMostGroups) mapSet(groups, invocation, depth + 1);
   },
 
   groupCollapsed(...args: unknown[]): void {
@@ -119,7 +123,10 @@ const methods = {
   },
 
   groupEnd(): void {
-    if (groups > 0) groups--;
+    const invocation = ops.invocation();
+    const depth = mapGet(groups, invocation) ?? 0;
+    if (depth > 1) mapSet(groups, invocation, depth - 1);
+    else mapDelete(groups, invocation);
   },
 };
 
@@ -130,7 +137,7 @@ for (const name of Object.keys(methods) as (keyof typeof methods)[]) {
 }
 defineProperty(console, Symbol.toStringTag, { value: "console", configurable: true });
 
-// Between two invocations nothing of one's groups is left for the next.
-export function endGroups(): void {
-  groups = 0;
+// When an invocation is over nothing of its groups is left for the next.
+export function endGroups(invocation: number): void {
+  mapDelete(groups, invocation);
 }

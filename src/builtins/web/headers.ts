@@ -8,7 +8,7 @@
 // accepted, and refused only when the fields are to be sent.
 
 import { isObject, toText } from "../internal/convert.ts";
-import { badConstructorArgument, illegalInvocation } from "../internal/errors.ts";
+import { badArgument, badConstructorArgument, illegalInvocation } from "../internal/errors.ts";
 import {
   apply, charCodeAt, isArray, join, objectCreate, objectKeys, regExpExec, slice, sort, split,
   toLowerCase,
@@ -118,6 +118,7 @@ export class Headers {
   }
 
   append(name: string, value: string): void {
+    if (arguments.length < 2) throw badArgument("append", "Headers", arguments.length + 1, "string");
     const state = stateOf(this);
     const key = toName(name);
     const text = toValue(value);
@@ -127,6 +128,7 @@ export class Headers {
   }
 
   set(name: string, value: string): void {
+    if (arguments.length < 2) throw badArgument("set", "Headers", arguments.length + 1, "string");
     const state = stateOf(this);
     const key = toName(name);
     const text = toValue(value);
@@ -142,16 +144,19 @@ export class Headers {
   }
 
   delete(name: string): void {
+    if (arguments.length < 1) throw badArgument("delete", "Headers", 1, "string");
     const state = stateOf(this);
     const key = toName(name);
     removeAfter(change(state), 0, key);
   }
 
   get(name: string): string | null {
+    if (arguments.length < 1) throw badArgument("get", "Headers", 1, "string");
     return valueOf(stateOf(this), toName(name));
   }
 
   has(name: string): boolean {
+    if (arguments.length < 1) throw badArgument("has", "Headers", 1, "string");
     const list = listOf(stateOf(this));
     const key = toName(name);
     for (let i = 0; i < list.length; i += 2) {
@@ -165,6 +170,7 @@ export class Headers {
   }
 
   getAll(name: string): string[] {
+    if (arguments.length < 1) throw badArgument("getAll", "Headers", 1, "string");
     const state = stateOf(this);
     if (toName(name) !== "set-cookie") {
       throw new TypeError('getAll() can only be used with the header name "Set-Cookie".');

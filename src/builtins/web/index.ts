@@ -5,6 +5,7 @@
 import { badArgument } from "../internal/errors.ts";
 import { defineProperty } from "../internal/intrinsics.ts";
 import { reportException } from "../internal/report.ts";
+import { adoptClass } from "../internal/web_class.ts";
 import { AbortController, AbortSignal } from "./abort.ts";
 import { atob, btoa } from "./base64.ts";
 import { Blob, File } from "./blob.ts";
@@ -99,6 +100,7 @@ export const globalEvents = new EventTarget();
 // Defines every global on `target`: classes as Web IDL wants them, not enumerable; operations and attributes enumerable.
 export function installWebGlobals(target: object): void {
   define(target, classes, false);
+  for (const [name, constructor] of Object.entries(classes)) adoptClass(constructor, name);
   define(target, functions, true);
   define(target, objects, true);
   define(target, { console }, false);

@@ -65,7 +65,9 @@ export class URL {
   set href(value: string) {
     const state = stateOf(this);
     const href = ops.url_parse(toUsv(value), undefined);
-    if (href === undefined) throw new TypeError("Invalid URL string.");
+    if (href === undefined) {
+      throw new TypeError("Failed to set the 'href' property on 'URL': the provided value is not of type 'valid URL string'.");
+    }
     this.#state = cut(href, state.params);
     refresh(this.#state);
   }

@@ -18,11 +18,11 @@ std::uint32_t number(const Info& info, int index) {
   return info[index]->IsUint32() ? info[index].As<v8::Uint32>()->Value() : 0;
 }
 
-// The body behind a number, if it belongs to the invocation that asks. Throws otherwise.
+// The body behind a number, if it belongs to the invocation that asks. Throws otherwise: a number that nobody knows any
+// more belonged to an invocation that has ended, because built-ins do not ask again for what they have consumed.
 WorkerContext::Incoming* own_body(WorkerContext& context, std::uint32_t number_of_body) {
   auto* found = context.find_body(number_of_body);
-  if (found == nullptr) return nullptr;
-  if (found->invocation == context.current_id()) return found;
+  if (found != nullptr && found->invocation == context.current_id()) return found;
   throw_cross_request(context, "ReadableStream");
   return nullptr;
 }
@@ -64,20 +64,17 @@ void body_pull(const Info& info) {
   if (!v8::Promise::Resolver::New(v8_context).ToLocal(&resolver)) return;
   info.GetReturnValue().Set(resolver->GetPromise());
   auto* body = own_body(context, id);
-  if (body == nullptr) {
-    if (!context.v8()->HasPendingException()) {
-      resolver->Resolve(v8_context, v8::Undefined(isolate)).FromMaybe(false);
-    }
-    return;
-  }
-  if (body->body.bytes != nullptr) {
-    const SharedBytes bytes = body->body.bytes;
-    context.drop_body(id);
+  if (body == nullptr) return;
+  if (body->body.stream == nullptr) {
+    // Complete bytes: one chunk, and then the end.
+    const SharedBytes bytes = std::move(body->body.bytes);
     v8::Local<v8::Value> value = v8::Undefined(isolate);
-    if (!bytes->empty()) {
+    if (bytes != nullptr && !bytes->empty()) {
       v8::Local<v8::Uint8Array> array;
       if (!to_uint8_array(isolate, *bytes).ToLocal(&array)) return;
       value = array;
+    } else {
+      context.drop_body(id);
     }
     resolver->Resolve(v8_context, value).FromMaybe(false);
     return;

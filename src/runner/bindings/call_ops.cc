@@ -54,21 +54,21 @@ void promise_length(HostBody& body, v8::Local<v8::Value> length) {
 void call_fetch(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
   Invocation* invocation = context.current();
+  if (refuse_in_startup(context)) return;
   if (invocation == nullptr) {
     throw_cross_request(context, "Fetcher");
-    return;
-  }
-  if (invocation->subrequests_left == 0) {
-    context.throw_fault(Fault::SubrequestLimit);
     return;
   }
   FetchCall call;
   call.body = take_body(context, number(info, 12), info[13]);
   if (context.v8()->HasPendingException()) return;
+  if (!context.take_subrequest(*invocation)) {
+    context.throw_fault(Fault::SubrequestLimit);
+    return;
+  }
   promise_length(call.body, info[15]);
   CallTarget target = target_of(info);
   if (target.kind == CallTarget::Kind::Outbound) target.capability = context.spec().outbound;
-  --invocation->subrequests_left;
   call.method = text(info, 9);
   call.url = text(info, 10);
   call.headers = byte_text(info, 11);
@@ -186,6 +186,19 @@ void check_compatibility_op(const Info& info) {
   if (!checked) info.GetReturnValue().Set(to_string(info.GetIsolate(), checked.error().message()));
 }
 
+// compatibility_settings(date, flags): {flag: is it enabled}
+void compatibility_settings_op(const Info& info) {
+  v8::Isolate* isolate = info.GetIsolate();
+  const auto context = isolate->GetCurrentContext();
+  const auto flags = texts(isolate, info[1]);
+  const auto settings = v8::Object::New(isolate);
+  for (const CompatibilitySetting& setting : compatibility_settings(text(info, 0), flags)) {
+    settings->CreateDataProperty(context, to_name(isolate, setting.flag), v8::Boolean::New(isolate, setting.is_enabled))
+        .Check();
+  }
+  info.GetReturnValue().Set(settings);
+}
+
 // wasm_bytes(value): the bytes of a compiled module, or undefined.
 void wasm_bytes(const Info& info) {
   if (!info[0]->IsWasmModuleObject()) return;
@@ -197,7 +210,7 @@ void wasm_bytes(const Info& info) {
   }
 }
 
-constexpr std::array<Op, 9> kOps = {{
+constexpr std::array<Op, 10> kOps = {{
     {"call_fetch", call_fetch},
     {"call_cancel", call_cancel},
     {"preload", preload},
@@ -206,6 +219,7 @@ constexpr std::array<Op, 9> kOps = {{
     {"provide_code", provide_code},
     {"refuse_code", refuse_code},
     {"check_compatibility", check_compatibility_op},
+    {"compatibility_settings", compatibility_settings_op},
     {"wasm_bytes", wasm_bytes},
 }};
 

@@ -3,6 +3,7 @@
 // WorkerContext: bookkeeping of invocations and of what they have open.
 #include "src/runner/bindings/context.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "src/runner/isolate/convert.h"
@@ -15,6 +16,12 @@ Invocation& WorkerContext::begin_invocation(ReplyTo reply_to, std::uint32_t dept
   invocation.id = id;
   invocation.reply_to = reply_to;
   invocation.depth = depth;
+  if (reply_to.caller == spec_.id) {
+    if (const auto call = calls_.find(reply_to.call); call != calls_.end()) {
+      invocation.parent = call->second;
+      ++own_invocations_;
+    }
+  }
   invocation.log_bytes_left = spec_.limits.log_bytes;
   return invocation;
 }
@@ -43,6 +50,41 @@ std::uint32_t WorkerContext::current_id() {
     if (!value.As<v8::Array>()->Get(isolate_.context(), 0).ToLocal(&value)) return 0;
   }
   return value->IsUint32() ? value.As<v8::Uint32>()->Value() : 0;
+}
+
+std::uint64_t WorkerContext::cpu_nanos_left(const Invocation& invocation) {
+  std::uint64_t left = ~std::uint64_t{0};
+  for (const Invocation* one = &invocation; one != nullptr; one = find_invocation(one->parent)) {
+    left = std::min(left, one->cpu_nanos_max > one->cpu_nanos ? one->cpu_nanos_max - one->cpu_nanos : 1);
+  }
+  return left;
+}
+
+void WorkerContext::charge_cpu(Invocation& invocation, std::uint64_t nanos) {
+  for (Invocation* one = &invocation; one != nullptr; one = find_invocation(one->parent)) one->cpu_nanos += nanos;
+}
+
+bool WorkerContext::take_subrequest(Invocation& invocation) {
+  for (const Invocation* one = &invocation; one != nullptr; one = find_invocation(one->parent)) {
+    if (one->subrequests_left == 0) return false;
+  }
+  for (Invocation* one = &invocation; one != nullptr; one = find_invocation(one->parent)) --one->subrequests_left;
+  return true;
+}
+
+bool WorkerContext::is_quiescent() const {
+  if (!timers_.empty() || pulls_pending != 0 || writes_pending != 0) return false;
+  if (calls_.empty()) return true;
+  if (own_invocations_ == 0) return false;
+  std::size_t own = 0;
+  for (const auto& [id, invocation] : invocations_) {
+    if (invocation.parent != 0 && !invocation.answered && calls_.contains(invocation.reply_to.call)) ++own;
+  }
+  return own == calls_.size();
+}
+
+bool WorkerContext::waits_for_call(std::uint32_t invocation) const {
+  return std::any_of(calls_.begin(), calls_.end(), [invocation](const auto& call) { return call.second == invocation; });
 }
 
 Invocation* WorkerContext::current() { return find_invocation(current_id()); }
@@ -116,6 +158,7 @@ bool WorkerContext::end_if_done(Invocation& invocation, Leftovers& leftovers) {
     }
   }
   leftovers.is_kept = invocation.is_kept;
+  if (invocation.parent != 0) --own_invocations_;
   invocations_.erase(id);
   return true;
 }
@@ -137,6 +180,7 @@ void WorkerContext::abandon(std::uint32_t culprit, const CallError& culprit_erro
   }
   for (auto& [number, writer] : writers_) host_.end(*writer.stream, culprit_error.message);
   invocations_.clear();
+  own_invocations_ = 0;
   timers_.clear();
   calls_.clear();
   bodies_.clear();

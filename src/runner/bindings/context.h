@@ -21,6 +21,7 @@ struct Invocation {
   std::uint32_t id = 0;
   ReplyTo reply_to;
   std::uint32_t depth = 0;
+  std::uint32_t parent = 0;  // the invocation of this same Worker that called (ctx.exports); 0: called from elsewhere
   std::uint64_t cpu_nanos = 0;
   std::uint64_t cpu_nanos_max = 0;
   std::uint32_t subrequests_left = 0;
@@ -56,6 +57,11 @@ class WorkerContext {
   Invocation* current();
   std::uint32_t current_id();
   void set_current(std::uint32_t id);
+  // An invocation of the Worker's own spends what its caller has left, so that calling oneself multiplies no limit.
+  std::uint64_t cpu_nanos_left(const Invocation& invocation);
+  void charge_cpu(Invocation& invocation, std::uint64_t nanos);
+  // False when nothing is left.
+  bool take_subrequest(Invocation& invocation);
   std::unordered_map<std::uint32_t, Invocation>& invocations() noexcept { return invocations_; }
   void answer(Invocation& invocation, Outcome outcome);
   // What JavaScript still keeps for an invocation that has ended.
@@ -100,9 +106,9 @@ class WorkerContext {
   std::unordered_map<std::uint32_t, std::uint32_t>& calls() noexcept { return calls_; }  // call -> invocation
 
   // Nothing that could ever resume this Worker's code is under way.
-  bool is_quiescent() const noexcept {
-    return calls_.empty() && timers_.empty() && pulls_pending == 0 && writes_pending == 0;
-  }
+  // Calls to itself count only when what they wait for is not the same Worker's own silence.
+  bool is_quiescent() const;
+  bool waits_for_call(std::uint32_t invocation) const;
   std::size_t pulls_pending = 0;
   std::size_t writes_pending = 0;
 
@@ -126,6 +132,7 @@ class WorkerContext {
   std::unordered_map<std::uint32_t, Outgoing> writers_;
   std::unordered_map<std::uint32_t, Timer> timers_;
   std::unordered_map<std::uint32_t, std::uint32_t> calls_;
+  std::size_t own_invocations_ = 0;  // those with a parent
   std::uint32_t next_invocation_ = 1;
   std::uint32_t next_body_ = 1;
   std::uint32_t next_writer_ = 1;

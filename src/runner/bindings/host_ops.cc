@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "src/runner/bindings/body_ops.h"
 #include "src/runner/bindings/context.h"
 #include "src/runner/bindings/ops.h"
 #include "src/runner/isolate/convert.h"
@@ -58,17 +59,6 @@ void timer_cancel(const Info& info) {
   context.host().cancel_timer(found->second.host_timer);
   if (Invocation* owner = context.find_invocation(found->second.invocation)) --owner->timers;
   context.timers().erase(found);
-}
-
-bool refuse_in_startup(WorkerContext& context) {
-  if (!context.in_startup) return false;
-  context.v8()->ThrowException(v8::Exception::Error(
-      to_string(context.v8(),
-                "Disallowed operation called within global scope. Asynchronous I/O (ex: fetch() or connect()), "
-                "setting a timeout, and generating random values are not allowed within global scope. To fix this "
-                "error, perform this operation within a handler. "
-                "https://developers.cloudflare.com/workers/runtime-apis/handlers/")));
-  return true;
 }
 
 void random_fill(const Info& info) {
@@ -226,6 +216,17 @@ constexpr std::array<Op, 19> kOps = {{
 }};
 
 }  // namespace
+
+bool refuse_in_startup(WorkerContext& context) {
+  if (!context.in_startup) return false;
+  context.v8()->ThrowException(v8::Exception::Error(
+      to_string(context.v8(),
+                "Disallowed operation called within global scope. Asynchronous I/O (ex: fetch() or connect()), "
+                "setting a timeout, and generating random values are not allowed within global scope. To fix this "
+                "error, perform this operation within a handler. "
+                "https://developers.cloudflare.com/workers/runtime-apis/handlers/")));
+  return true;
+}
 
 std::span<const Op> host_ops() { return kOps; }
 

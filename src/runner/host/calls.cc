@@ -34,6 +34,15 @@ protocol::Target wire_target(const CallTarget& target) {
 
 }  // namespace
 
+Host::CellPtr Host::local_callee(const CallContext& context, const CallTarget& target) {
+  if (target.kind == CallTarget::Kind::Self) return find(context.worker);
+  if (target.kind != CallTarget::Kind::Dynamic || target.anonymous != 0) return nullptr;
+  const auto ids = bound_.find(target.capability);
+  if (ids == bound_.end()) return nullptr;
+  const auto found = ids->second.find(target.id);
+  return found == ids->second.end() ? nullptr : find(found->second);
+}
+
 std::uint32_t Host::start_call(const CallContext& context, CallTarget target, Call call) {
   const Lock lock(mutex_);
   std::uint32_t id = next_call_++;
@@ -45,27 +54,24 @@ std::uint32_t Host::start_call(const CallContext& context, CallTarget target, Ca
     return id;
   }
   // The short way: the Worker is known to live in this runner.
-  if (target.kind == CallTarget::Kind::Dynamic && target.anonymous == 0) {
-    const auto ids = bound_.find(target.capability);
-    if (ids != bound_.end()) {
-      const auto found = ids->second.find(target.id);
-      if (found != ids->second.end()) {
-        if (const CellPtr cell = find(found->second)) {
-          calls_[id] = {context.worker, cell->id};
-          InvokeEvent event;
-          event.reply_to = {0, context.worker, id};
-          event.depth = context.depth + 1;
-          event.cpu_millis = target.cpu_millis;
-          event.subrequests = target.subrequests;
-          event.entrypoint = std::move(target.entrypoint);
-          event.props = std::move(target.props);
-          event.call = std::move(call);
-          cell->busy = true;
-          post(cell, std::move(event));
-          return id;
-        }
-      }
-    }
+  if (const CellPtr cell = local_callee(context, target)) {
+    calls_[id] = {context.worker, cell->id};
+    InvokeEvent event;
+    event.reply_to = {0, context.worker, id};
+    event.depth = context.depth + 1;
+    event.cpu_millis = target.cpu_millis;
+    event.subrequests = target.subrequests;
+    event.entrypoint = std::move(target.entrypoint);
+    event.props = std::move(target.props);
+    event.call = std::move(call);
+    cell->busy = true;
+    post(cell, std::move(event));
+    return id;
+  }
+  if (target.kind == CallTarget::Kind::Self) {
+    // Its own cell is gone: the caller is about to end too, and nothing may leave through the channel instead.
+    post(context.worker, ReturnEvent{id, error_of(Fault::IsolateLost)});
+    return id;
   }
   calls_[id] = {context.worker, 0};
   protocol::Invoke invoke;

@@ -167,7 +167,8 @@ using Event = std::variant<LoadEvent, InvokeEvent, ReturnEvent, CancelEvent, Tim
 // ---- Calls out of an isolate
 
 struct CallTarget {
-  enum class Kind : std::uint8_t { Capability, Dynamic, Outbound };
+  // Self: an entrypoint of the very Worker that calls (ctx.exports).
+  enum class Kind : std::uint8_t { Capability, Dynamic, Outbound, Self };
   Kind kind = Kind::Capability;
   std::uint32_t capability = 0;  // or the loader's, for Dynamic
   std::string id;

@@ -18,6 +18,8 @@ namespace insula::runner {
 namespace {
 
 constexpr std::uint64_t kNanosPerMilli = 1000000;
+// Rejected promises of one step that are told of.
+constexpr std::size_t kRejectionsMax = 1000;
 
 v8::MaybeLocal<v8::Object> runtime_module(v8::Isolate* isolate, std::string_view name) {
   auto& context = WorkerContext::of(isolate);
@@ -64,6 +66,7 @@ class WorkerImpl final : public Worker {
     context_.abandon(0, error_of(Fault::IsolateLost), error_of(Fault::IsolateLost));
     graph_.reset();
     rejections_.clear();
+    handled_late_.clear();
     dispatch_fetch_.Reset();
     call_done_.Reset();
     call_failed_.Reset();
@@ -117,6 +120,7 @@ class WorkerImpl final : public Worker {
     v8::Global<v8::Value> reason;
   };
   std::vector<Rejection> rejections_;
+  std::vector<Rejection> handled_late_;  // reported before, and then somebody did handle them
   ExecutorSlot* slot_ = nullptr;
   std::optional<CallError> load_error_;
   bool loaded_ = false;
@@ -169,10 +173,8 @@ void WorkerImpl::shrink() {
 
 std::uint64_t WorkerImpl::cpu_left(std::uint32_t id) {
   const Invocation* invocation = context_.find_invocation(id);
-  if (invocation == nullptr) {
-    return static_cast<std::uint64_t>(context_.spec().limits.cpu.count()) * kNanosPerMilli;
-  }
-  return invocation->cpu_nanos_max > invocation->cpu_nanos ? invocation->cpu_nanos_max - invocation->cpu_nanos : 1;
+  if (invocation != nullptr) return context_.cpu_nanos_left(*invocation);
+  return static_cast<std::uint64_t>(context_.spec().limits.cpu.count()) * kNanosPerMilli;
 }
 
 template <class Body>
@@ -196,11 +198,11 @@ void WorkerImpl::step(std::uint32_t id, Body&& body) {
     body();
     if (!caught.HasTerminated()) {
       v8()->PerformMicrotaskCheckpoint();
-      if (!rejections_.empty()) report_rejections();
+      if (!rejections_.empty() || !handled_late_.empty()) report_rejections();
     }
   }
   const ExecutorSlot::Closed closed = slot_->close();
-  if (Invocation* charged = context_.find_invocation(id)) charged->cpu_nanos += closed.cpu_nanos;
+  if (Invocation* charged = context_.find_invocation(id)) context_.charge_cpu(*charged, closed.cpu_nanos);
   if (closed.stopped_by != Fault::None || isolate_.heap_exhausted()) {
     const Fault why = closed.stopped_by != Fault::None ? closed.stopped_by : Fault::MemoryLimit;
     condemn(why == Fault::CpuLimit && is_startup ? Fault::StartupCpuLimit : why, id);
@@ -240,7 +242,10 @@ void WorkerImpl::end(Invocation& invocation) {
 // promises never settle.
 void WorkerImpl::fail_hung() {
   std::vector<std::uint32_t> ids;
-  for (const auto& [id, invocation] : context_.invocations()) ids.push_back(id);
+  for (const auto& [id, invocation] : context_.invocations()) {
+    // Who waits for an entrypoint of its own hears of that one's failure, and may handle it.
+    if (!context_.waits_for_call(id)) ids.push_back(id);
+  }
   for (const auto id : ids) {
     Invocation* invocation = context_.find_invocation(id);
     if (invocation == nullptr) continue;
@@ -525,25 +530,36 @@ void WorkerImpl::on_promise_reject(v8::PromiseRejectMessage message) {
   if (owner == nullptr) return;
   const auto promise = message.GetPromise();
   if (message.GetEvent() == v8::kPromiseRejectWithNoHandler) {
-    constexpr std::size_t kRejectionsMax = 1000;
     if (owner->rejections_.size() >= kRejectionsMax) return;
     Rejection rejection;
     rejection.promise.Reset(isolate, promise);
     rejection.reason.Reset(isolate, message.GetValue());
     owner->rejections_.push_back(std::move(rejection));
   } else if (message.GetEvent() == v8::kPromiseHandlerAddedAfterReject) {
-    std::erase_if(owner->rejections_, [&](const Rejection& one) { return one.promise == promise; });
+    const auto erased = std::erase_if(owner->rejections_, [&](const Rejection& one) { return one.promise == promise; });
+    if (erased > 0 || owner->handled_late_.size() >= kRejectionsMax) return;
+    Rejection late;
+    late.promise.Reset(isolate, promise);
+    late.reason.Reset(isolate, promise->Result());
+    owner->handled_late_.push_back(std::move(late));
   }
 }
 
 void WorkerImpl::report_rejections() {
-  std::vector<Rejection> pending;
-  pending.swap(rejections_);
-  for (const Rejection& rejection : pending) {
-    v8::Local<v8::Value> arguments[2] = {rejection.reason.Get(v8()), rejection.promise.Get(v8())};
-    call_runtime("unhandledRejection", 2, arguments);
+  const auto tell = [this](std::vector<Rejection>& list, const char* function) {
+    std::vector<Rejection> pending;
+    pending.swap(list);
+    for (const Rejection& rejection : pending) {
+      v8::Local<v8::Value> arguments[2] = {rejection.reason.Get(v8()), rejection.promise.Get(v8())};
+      call_runtime(function, 2, arguments);
+    }
+  };
+  // Listeners may reject in their turn; the CPU limit ends what does so for ever.
+  while ((!rejections_.empty() || !handled_late_.empty()) && !v8()->IsExecutionTerminating()) {
+    tell(rejections_, "unhandledRejection");
+    tell(handled_late_, "rejectionHandled");
+    v8()->PerformMicrotaskCheckpoint();
   }
-  v8()->PerformMicrotaskCheckpoint();
 }
 
 }  // namespace

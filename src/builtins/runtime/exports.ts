@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ctx.exports: stubs of the Worker's own entrypoints. A stub can be used as it is, without props, or called with
+// ({props}) for a stub with these props. A call goes through the mailbox like one from elsewhere, and is an invocation
+// of its own.
+
+import { isObject } from "../internal/convert.ts";
+import { badArgument, badField } from "../internal/errors.ts";
+import { setPrototypeOf } from "../internal/intrinsics.ts";
+import { webClass } from "../internal/web_class.ts";
+import type { Target } from "./calls.ts";
+import { bindTarget, Fetcher, newFetcher } from "./fetcher.ts";
+import { native } from "./native.ts";
+
+export class LoopbackServiceStub extends Fetcher {}
+
+webClass(LoopbackServiceStub, "LoopbackServiceStub");
+
+let names: readonly string[] = [];
+let stubs: Record<string, unknown> | null = null;
+
+function targetFor(entrypoint: string, props: Uint8Array | undefined): Target {
+  return { kind: 3, capability: 0, id: "", anonymous: 0, source: 0, entrypoint, props, cpuMs: 0, subRequests: 0 };
+}
+
+function newLoopback(entrypoint: string): object {
+  const stub = (options: unknown): Fetcher => {
+    if (!isObject(options)) throw badArgument("(called as function)", "LoopbackServiceStub", 1, "Options");
+    const { props } = options as { props?: unknown };
+    if (props === undefined) return newFetcher(targetFor(entrypoint, undefined));
+    if (!isObject(props)) throw badField("props", "Options", "Object");
+    return newFetcher(targetFor(entrypoint, native.serialize(props)));
+  };
+  // A stub has the members of a stub, not those of a function.
+  Reflect.deleteProperty(stub, "name");
+  Reflect.deleteProperty(stub, "length");
+  setPrototypeOf(stub, LoopbackServiceStub.prototype);
+  bindTarget(stub, targetFor(entrypoint, undefined));
+  return stub;
+}
+
+function fill(into: Record<string, unknown>): void {
+  for (const name of names) into[name] = newLoopback(name);
+}
+
+// Called when the main module has run. The object may have been given away before; it is filled now.
+export function setExports(entrypoints: readonly string[]): void {
+  names = entrypoints;
+  if (stubs !== null) fill(stubs);
+}
+
+// One object for the Worker's whole life, made when somebody asks for it. Empty in global scope.
+export function workerExports(): Record<string, unknown> {
+  if (stubs === null) {
+    stubs = {};
+    fill(stubs);
+  }
+  return stubs;
+}
