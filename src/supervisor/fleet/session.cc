@@ -14,9 +14,11 @@
 namespace insula::fleet {
 namespace {
 
-// Unsent bytes from which on new calls are refused, far below the size at which a runner counts as stuck, so that
-// nobody's large messages can bring down the runner of somebody else.
-constexpr std::size_t kCongestedBytes = kRunnerQueueBytesMax / 3;
+// Unsent bytes from which on new calls are refused: one more frame, the largest, still leaves the runner below the size
+// at which it counts as stuck, so that nobody's large messages can bring down the runner of somebody else. A Worker of
+// the greatest size that has just been sent is no congestion.
+constexpr std::size_t kCongestedBytes = kRunnerQueueBytesMax - kFrameBytesMax;
+static_assert(kCongestedBytes > kFrameBytesMax);
 
 }  // namespace
 
