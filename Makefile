@@ -24,7 +24,7 @@ setup:
 
 build: setup
 	@tools/build release
-	@$(MAKE) --no-print-directory $(bundled)
+	@$(MAKE) --no-print-directory --silent $(bundled)
 
 # A tenant's code is plain JavaScript; this one is written against an npm library and has to be bundled first.
 $(bundled): $(wildcard $(example)/tenants-src/hono/*) package-lock.json
@@ -35,7 +35,7 @@ $(bundled): $(wildcard $(example)/tenants-src/hono/*) package-lock.json
 # Without the tests, which are half of the build.
 run: setup
 	@tools/build release insula insula_snapshot
-	@$(MAKE) --no-print-directory $(bundled)
+	@$(MAKE) --no-print-directory --silent $(bundled)
 	@exec build/insula serve $(example) --listen $(LISTEN) --data $(example)/.insula
 
 test: build
