@@ -10,6 +10,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { runDocs } from './suites/docs.ts';
 import { runFuzzers } from './suites/fuzz.ts';
 import { runNodeTests } from './suites/node_tests.ts';
 import { buildFolder, type Outcome } from './suites/outcome.ts';
@@ -25,6 +26,7 @@ const suites: Record<string, Suite> = {
   rooms: runRooms,
   types: runTypes,
   unit: runUnitTests,
+  docs: runDocs,
   builtins: () => runNodeTests('tests/builtins', 3 * minute),
   integration: () => runNodeTests('tests/integration', 6 * minute),
   differential: () => runNodeTests('tests/differential', 5 * minute),

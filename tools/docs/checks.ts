@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checks: each compares the pages with what they speak of, and returns its complaints.
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+
+import { root } from '../suites/outcome.ts';
+import { linksOf, makeTargetsOf, markedBlocksOf, namedPathsOf, type Page } from './markdown.ts';
+import { replay, stepsOf } from './transcript.ts';
+
+type Check = (pages: Page[]) => string[] | Promise<string[]>;
+
+interface Fault {
+  code: string;
+  status: string;
+  isRetryable: boolean;
+  message: string;
+}
+
+const errorsPage = 'docs/errors/README.md';
+const decisionsFolder = 'docs/decisions';
+const sectionParts = ['**What happened.**', '**What the caller sees.**', '**What to do.**'];
+
+function pageAt(path: string, pages: Page[]): Page {
+  const page = pages.find((candidate) => candidate.path === path);
+  if (page === undefined) throw new Error(`there is no ${path}`);
+  return page;
+}
+
+// The table in fault.cc: {"ERR_X", 503, false, "text" "more text"},
+export function faultsOf(source: string): Fault[] {
+  const row = /\{"(ERR_\w+)", (\d+), (true|false),\s*((?:"(?:[^"\\]|\\.)*"\s*)+)\}/g;
+  return [...source.matchAll(row)].map(([, code, status, retryable, texts]) => ({
+    code,
+    status,
+    isRetryable: retryable === 'true',
+    message: [...texts.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, part]) => part).join(''),
+  }));
+}
+
+export function complaintsAboutErrors(page: Page, faults: Fault[]): string[] {
+  const complaints: string[] = [];
+  const sections = new Map(page.prose.split(/^## /m).slice(1)
+    .map((section) => [section.slice(0, section.indexOf('\n')), section.slice(section.indexOf('\n')).trim()]));
+  for (const { code, status, isRetryable, message } of faults) {
+    const row = `| [${code}](#${code.toLowerCase()}) | ${status} | ${isRetryable ? 'yes ' : ''}|`;
+    if (!page.prose.includes(row)) complaints.push(`${page.path}: its table has no row "${row}"`);
+    const section = sections.get(code);
+    if (section === undefined) {
+      complaints.push(`${page.path}: there is no section "## ${code}"`);
+      continue;
+    }
+    const opening = section.split('\n\n')[0].replaceAll('\n', ' ');
+    if (opening !== message) complaints.push(`${page.path}: ${code} opens with "${opening}", its text is "${message}"`);
+    for (const part of sectionParts) {
+      if (!section.includes(part)) complaints.push(`${page.path}: ${code} lacks "${part}"`);
+    }
+  }
+  const codes = new Set(faults.map(({ code }) => code));
+  for (const title of sections.keys()) {
+    if (title.startsWith('ERR_') && !codes.has(title)) complaints.push(`${page.path}: there is no error ${title}`);
+  }
+  return complaints;
+}
+
+export function complaintsAboutLinks(pages: Page[]): string[] {
+  const complaints: string[] = [];
+  for (const page of pages) {
+    for (const { target, anchor } of linksOf(page)) {
+      if (!existsSync(join(root, target))) complaints.push(`${page.path}: there is no ${target}`);
+      else if (anchor !== '' && target.endsWith('.md') && !pageAt(target, pages).anchors.has(anchor)) {
+        complaints.push(`${page.path}: ${target} has no heading #${anchor}`);
+      }
+    }
+  }
+  return complaints;
+}
+
+export function complaintsAboutPaths(pages: Page[]): string[] {
+  return pages.flatMap((page) => namedPathsOf(page)
+    .filter((path) => !existsSync(join(root, path)) && !existsSync(join(root, dirname(page.path), path)))
+    .map((path) => `${page.path}: there is no ${path}`));
+}
+
+export function complaintsAboutTargets(pages: Page[], makefile: string): string[] {
+  const targets = new Set([...makefile.matchAll(/^([a-z]+):/gm)].map(([, target]) => target));
+  return pages.flatMap((page) => makeTargetsOf(page)
+    .filter((target) => !targets.has(target))
+    .map((target) => `${page.path}: there is no \`make ${target}\``));
+}
+
+export function complaintsAboutDecisions(pages: Page[]): string[] {
+  const index = pageAt(`${decisionsFolder}/README.md`, pages);
+  const listed = new Set(linksOf(index).map(({ target }) => target));
+  const complaints: string[] = [];
+  for (const page of pages.filter(({ path }) => dirname(path) === decisionsFolder && path !== index.path)) {
+    if (!listed.has(page.path)) complaints.push(`${index.path}: ${page.path} is not in its table`);
+    const number = basename(page.path).slice(0, 4);
+    if (!page.text.startsWith(`# ${number}: `)) complaints.push(`${page.path}: its heading lacks the number ${number}`);
+    for (const part of ['**Context.**', '**Decision.**']) {
+      if (!page.text.includes(part)) complaints.push(`${page.path}: it lacks "${part}"`);
+    }
+  }
+  return complaints;
+}
+
+// `tests/x.test.ts` "name of the case": the file has a case of that name.
+export function complaintsAboutTests(page: Page): string[] {
+  const named = [...page.prose.matchAll(/`((?:tests|src)\/[\w./-]+)` "([^"]+)"/g)];
+  if (named.length === 0) return [`${page.path}: it names no test`];
+  return named
+    .filter(([, path, name]) => !existsSync(join(root, path)) || !readFileSync(join(root, path), 'utf8').includes(name))
+    .map(([, path, name]) => `${page.path}: there is no "${name}" in ${path}`);
+}
+
+async function complaintsAboutTranscripts(pages: Page[]): Promise<string[]> {
+  const steps = markedBlocksOf(pageAt('README.md', pages), 'transcript').flatMap(stepsOf);
+  if (steps.length === 0) return ['README.md: there is no block marked <!-- check_docs: transcript -->'];
+  return (await replay(steps)).map((complaint) => `README.md: ${complaint}`);
+}
+
+export const checks: Record<string, Check> = {
+  'every error code has its section': (pages) => {
+    const faults = faultsOf(readFileSync(join(root, 'src/base/fault.cc'), 'utf8'));
+    if (faults.length === 0) return ['src/base/fault.cc: no error code was recognised in it'];
+    return complaintsAboutErrors(pageAt(errorsPage, pages), faults);
+  },
+  'links lead somewhere': complaintsAboutLinks,
+  'named files exist': complaintsAboutPaths,
+  'named make targets exist': (pages) => complaintsAboutTargets(pages, readFileSync(join(root, 'Makefile'), 'utf8')),
+  'tests named by the list of behaviours exist': (pages) => complaintsAboutTests(pageAt('docs/conformance.md', pages)),
+  'decisions are complete and listed': complaintsAboutDecisions,
+  'the README shows what the example prints': complaintsAboutTranscripts,
+};
