@@ -33,33 +33,32 @@ Result<v8::Local<v8::Object>> ModuleGraph::start(const std::string& main_module)
   v8::Local<v8::Module> main;
   v8::Local<v8::Value> promise;
   if (!module_named(main_name).ToLocal(&main) ||
-      !main->InstantiateModule(context, on_resolve, on_resolve_source).FromMaybe(false) ||
-      !main->Evaluate(context).ToLocal(&promise)) {
-    return failure(caught);
+      !main->InstantiateModule(context, on_resolve, on_resolve_source).FromMaybe(false)) {
+    return failure(caught, 0);
   }
+  // Columns of code that ran count from 1, those of code that does not compile from 0, as the contract has them.
+  if (!main->Evaluate(context).ToLocal(&promise)) return failure(caught, 1);
   isolate_->PerformMicrotaskCheckpoint();
   if (isolate_->IsExecutionTerminating() || caught.HasTerminated()) {
     return Error(ErrorCode::Cancelled, "terminated");
   }
   if (main->GetStatus() == v8::Module::kErrored) {
     isolate_->ThrowException(main->GetException());
-    return failure(caught);
+    return failure(caught, 1);
   }
   if (promise->IsPromise()) {
     const auto settled = promise.As<v8::Promise>();
     settled->MarkAsHandled();
     if (settled->State() == v8::Promise::kRejected) {
       isolate_->ThrowException(settled->Result());
-      return failure(caught);
+      return failure(caught, 1);
     }
     if (settled->State() == v8::Promise::kPending) {
-      return Error(ErrorCode::InvalidInput,
-                   "Uncaught Error: Top-level await in module is unsettled. Only promises that are ready when the "
-                   "Worker starts can be awaited there.");
+      return Error(ErrorCode::InvalidInput, "Uncaught Error: Top-level await in module is unsettled.");
     }
   }
   v8::Local<v8::Object> exports;
-  if (!main->GetModuleNamespace()->ToObject(context).ToLocal(&exports)) return failure(caught);
+  if (!main->GetModuleNamespace()->ToObject(context).ToLocal(&exports)) return failure(caught, 1);
   return handles.Escape(exports);
 }
 
@@ -83,25 +82,25 @@ void ModuleGraph::settle() {
 }
 
 // "Uncaught TypeError: text" and where, as the contract shows it.
-Error ModuleGraph::failure(const v8::TryCatch& caught) {
+Error ModuleGraph::failure(const v8::TryCatch& caught, int first_column) {
   if (caught.HasTerminated() || !caught.HasCaught()) return Error(ErrorCode::Cancelled, "terminated");
   const v8::HandleScope handles(isolate_);
   const auto context = isolate_->GetCurrentContext();
   const auto message = caught.Message();
+  const auto exception = caught.Exception();
   std::string text;
-  if (!message.IsEmpty()) {
-    text = to_utf8(isolate_, message->Get());
-  } else {
+  if (!exception->IsNativeError()) {
+    // Thrown values that are no errors know no place.
     v8::Local<v8::String> detail;
-    text = "Uncaught ";
-    if (caught.Exception()->ToDetailString(context).ToLocal(&detail)) text += to_utf8(isolate_, detail);
-  }
-  if (!message.IsEmpty()) {
+    text = "Uncaught Error: ";
+    if (exception->ToDetailString(context).ToLocal(&detail)) text += to_utf8(isolate_, detail);
+  } else if (!message.IsEmpty()) {
+    text = to_utf8(isolate_, message->Get());
     const std::string resource = to_utf8(isolate_, message->GetScriptResourceName());
     const int line = message->GetLineNumber(context).FromMaybe(0);
     if (!resource.empty() && line > 0 && !resource.starts_with("insula:")) {
       text += "\n  at " + resource + ":" + std::to_string(line) + ":" +
-              std::to_string(message->GetStartColumn(context).FromMaybe(0));  // from 0, as the contract counts
+              std::to_string(message->GetStartColumn(context).FromMaybe(0) + first_column);
     }
   }
   return Error(ErrorCode::InvalidInput, std::move(text));

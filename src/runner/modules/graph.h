@@ -76,7 +76,7 @@ class ModuleGraph {
   std::optional<std::string> resolve(const std::string& specifier, const std::string& importer);
   std::string name_of(v8::Local<v8::Module> module) const;
   void throw_no_such_module(std::string_view specifier, std::string_view importer, bool dynamic);
-  Error failure(const v8::TryCatch& caught);
+  Error failure(const v8::TryCatch& caught, int first_column);
 
   v8::Isolate* isolate_;
   Builtins builtins_;
