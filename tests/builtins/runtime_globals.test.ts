@@ -10,7 +10,7 @@ import { navigator } from "../../src/builtins/web/navigator.ts";
 import { performance } from "../../src/builtins/web/performance.ts";
 import { scheduler } from "../../src/builtins/web/scheduler.ts";
 import { structuredClone } from "../../src/builtins/web/structured_clone.ts";
-import { clearInterval, clearTimeout, fireTimer, forgetTimersOf, queueMicrotask, setInterval, setTimeout }
+import { clearInterval, clearTimeout, fireTimer, queueMicrotask, setInterval, setTimeout }
   from "../../src/builtins/web/timers.ts";
 
 const kDisallowed = { name: "Error", message: /^Disallowed operation called within global scope\./ };
@@ -18,6 +18,7 @@ const kDisallowed = { name: "Error", message: /^Disallowed operation called with
 beforeEach(() => {
   host.inInvocation = true;
   host.invocation = 1;
+  host.current = 1;
   host.timers.clear();
 });
 
@@ -67,16 +68,16 @@ test("clearTimeout cancels, whatever it is given", () => {
   clearTimeout(99999);
 });
 
-test("the timers of an invocation that is over are forgotten", () => {
-  let fired = 0;
-  const old = setTimeout(() => fired++, 1);
-  host.invocation = 2;
-  const current = setTimeout(() => fired++, 1);
-  forgetTimersOf(1);
-  fireTimer(old);
-  assert.equal(fired, 0);
-  fireTimer(current);
-  assert.equal(fired, 1);
+test("a timer's callback runs in the frame that started it", () => {
+  const seen: unknown[] = [];
+  const callback = (): void => { seen.push(host.current); };
+  const plain = setTimeout(callback, 1);
+  host.current = [1, {}, "value"];
+  const framed = setTimeout(callback, 1);
+  host.current = 1;
+  fireTimer(plain);
+  fireTimer(framed);
+  assert.deepEqual(seen, [1, [1, {}, "value"]]);
 });
 
 test("callbacks must be functions", () => {

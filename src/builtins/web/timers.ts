@@ -5,14 +5,14 @@
 // ends with it.
 
 import { badArgument, requireInvocation } from "../internal/errors.ts";
-import { apply, mapDelete, mapForEach, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
+import { apply, isArray, mapDelete, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
 
 interface Timer {
   callback: (...args: unknown[]) => unknown;
   args: readonly unknown[] | null;
   delay: number;
   repeats: boolean;
-  invocation: number;
+  frame: unknown;  // of async_frame.ts, null when the host's number of the invocation is all there is
 }
 
 const global = "ServiceWorkerGlobalScope";
@@ -28,12 +28,13 @@ function toDelay(value: unknown): number {
 function start(callback: unknown, delay: unknown, args: readonly unknown[] | null, repeats: boolean): number {
   requireInvocation();
   const id = ++lastId;
+  const current = ops.get_current();
   const timer: Timer = {
     callback: callback as Timer["callback"],
     args,
     delay: toDelay(delay),
     repeats,
-    invocation: ops.invocation(),
+    frame: isArray(current) ? current : null,
   };
   ops.timer_start(id, timer.delay);  // Throws when the invocation has too many: then there is nothing to forget.
   mapSet(timers, id, timer);
@@ -72,18 +73,12 @@ export function fireTimer(id: number): void {
   const timer = mapGet(timers, id);
   if (timer === undefined) return;
   if (!timer.repeats) mapDelete(timers, id);
+  if (timer.frame !== null) ops.set_current(timer.frame);
   try {
     apply(timer.callback, undefined, timer.args ?? []);
   } finally {
     if (timer.repeats && mapGet(timers, id) === timer) ops.timer_start(id, timer.delay);
   }
-}
-
-// Called when an invocation is over: the host has dropped its timers.
-export function forgetTimersOf(invocation: number): void {
-  mapForEach(timers, (timer: Timer, id: number) => {
-    if (timer.invocation === invocation) mapDelete(timers, id);
-  });
 }
 
 export function queueMicrotask(callback: () => unknown): void {
