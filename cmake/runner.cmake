@@ -14,7 +14,7 @@ set(BUILTINS_JS ${CMAKE_BINARY_DIR}/generated/builtins.js)
 add_custom_command(
   OUTPUT ${BUILTINS_JS}
   COMMAND ${ENGINE_NODE} tools/build_builtins.mjs ${BUILTINS_JS}
-  DEPENDS ${BUILTINS} ${CMAKE_SOURCE_DIR}/tools/build_builtins.mjs
+  DEPENDS ${BUILTINS} ${CMAKE_SOURCE_DIR}/tools/build_builtins.mjs ${CMAKE_SOURCE_DIR}/tools/bundle_builtins.mjs
   WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
   COMMENT "Bundling the built-ins")
 set(BUILTINS_ASM ${CMAKE_BINARY_DIR}/generated/builtins.S)

@@ -5,7 +5,7 @@
 //   build: boot.ts ──esbuild──► one function of `ops` ──V8──► snapshot ──► every isolate of every runner
 
 import { platformClassOf } from "./internal/web_class.ts";
-import { installWebGlobals } from "./web/index.ts";
+import { installWebGlobals, lazyGlobal } from "./web/index.ts";
 import { callDone, callFailed, dropCall } from "./runtime/calls.ts";
 import { installCloudflare } from "./runtime/cloudflare_global.ts";
 import {
@@ -25,5 +25,5 @@ Object.defineProperty(globalThis, "fetch", { value: fetch, writable: true, enume
 
 export {
   adopt, builtinModule, callDone, callFailed, cancelInvocation, dispatchFetch, dropCall, dropTimer, endInvocation,
-  faultError, fireTimer, needCode, newDataCloneError, platformClassOf, prepare, rejectionHandled, unhandledRejection,
+  faultError, fireTimer, lazyGlobal, needCode, newDataCloneError, platformClassOf, prepare, rejectionHandled, unhandledRejection,
 };

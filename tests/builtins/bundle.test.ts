@@ -7,32 +7,57 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import vm from "node:vm";
 
-import { buildSync } from "esbuild";
+import { bundleBuiltins } from "../../tools/bundle_builtins.mjs";
 
-const kEntry = new URL("../../src/builtins/web/index.ts", import.meta.url).pathname;
 const kMostBytes = 160 * 1024;
 
 let source: string;
 let context: vm.Context;
 const run = (code: string): unknown => vm.runInContext(code, context);
 
-before(() => {
-  const result = buildSync({
-    stdin: {
-      contents: `import { installWebGlobals } from ${JSON.stringify(kEntry)}; installWebGlobals(globalThis);`,
-      resolveDir: new URL("../..", import.meta.url).pathname,
-    },
-    bundle: true, format: "iife", target: "esnext", minify: true, write: false,
-  });
-  source = result.outputFiles[0]!.text;
+const made: string[] = [];  // the parts that somebody asked for
+
+before(async () => {
+  const { core, parts } = await bundleBuiltins("web/index.ts");
+  source = core + Object.values(parts).join("");
   host.calls.length = 0;
-  context = vm.createContext({ ops: (globalThis as unknown as { ops: unknown }).ops });
+  context = vm.createContext();
   run("delete globalThis.console");
-  run(source);
+  const native = {
+    ...(globalThis as unknown as { ops: object }).ops,
+    part: (name: string, ...handed: unknown[]) => {
+      made.push(name);
+      return (run(parts[name as keyof typeof parts]) as (...handed: unknown[]) => unknown)(...handed);
+    },
+    lazy_global(target: object, name: string) {
+      const become = (value: unknown): void => {
+        Object.defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
+      };
+      const get = (): unknown => {
+        become(runtime.lazyGlobal(name));
+        return (target as Record<string, unknown>)[name];
+      };
+      Object.defineProperty(target, name, { get, set: become, configurable: true });
+    },
+  };
+  const runtime = (run(core) as (native: object) => {
+    installWebGlobals(target: object): void;
+    lazyGlobal(name: string): unknown;
+  })(native);
+  runtime.installWebGlobals(run("globalThis") as object);
 });
 
 test("importing and installing ask the host for nothing", () => {
   assert.deepEqual(host.calls, []);
+});
+
+test("an isolate that uses no streams does not make them", async () => {
+  assert.equal(await run(`new Response("text").text()`), "text");
+  assert.equal(await run(`new Request("https://a/", {method: "POST", body: new URLSearchParams({a: 1})}).text()`), "a=1");
+  assert.deepEqual(made, []);
+  assert.equal(run("typeof new Response('x').body.getReader"), "function");
+  assert.equal(run("ReadableStream === ReadableStream && new Response('x').body instanceof ReadableStream"), true);
+  assert.deepEqual(made, ["streams"]);
 });
 
 test("the bundle stays small", (t) => {
@@ -48,7 +73,8 @@ test("every global of the list is there, as Web IDL wants it", () => {
     "TextDecoderStream", "TextEncoder", "TextEncoderStream", "TransformStream", "URL", "URLSearchParams",
     "WritableStream", "WritableStreamDefaultWriter"];
   for (const name of classes) {
-    const shape = run(`(() => { const d = Object.getOwnPropertyDescriptor(globalThis, ${JSON.stringify(name)});
+    const shape = run(`(() => { void globalThis[${JSON.stringify(name)}];
+      const d = Object.getOwnPropertyDescriptor(globalThis, ${JSON.stringify(name)});
       return JSON.stringify([typeof d.value, d.enumerable, d.writable, d.configurable, d.value.name,
         Object.prototype.hasOwnProperty.call(d.value.prototype, Symbol.toStringTag) &&
           d.value.prototype[Symbol.toStringTag]]); })()`);

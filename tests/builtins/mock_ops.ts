@@ -3,6 +3,8 @@
 // A stand-in for the native operations, made of Node's own facilities: what ops.d.ts says, for one process. Import it
 // before any built-in. `host` is the test's side of it.
 
+import { createRequire } from "node:module";
+
 const { URL: NodeUrl, structuredClone: nodeClone, TextDecoder: NodeDecoder, TextEncoder: NodeEncoder } = globalThis;
 const { crypto: nodeCrypto } = globalThis;
 
@@ -174,3 +176,9 @@ for (const [name, operation] of Object.entries(table)) {
   };
 }
 (globalThis as unknown as { ops: unknown }).ops = recorded;
+
+// Parts are modules like any other here.
+const require = createRequire(import.meta.url);
+(globalThis as unknown as { parts: unknown }).parts = {
+  streams: () => require("../../src/builtins/web/streams_part.ts"),
+};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { host } from "./mock_ops.ts";
+import "./stream_globals.ts";
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -10,7 +10,8 @@ import {
 } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
 import { decodeUtf8, encodeUtf8 } from "./encoding.ts";
-import { type ReadableStream, streamFromSource } from "./streams.ts";
+import type { ReadableStream } from "./streams.ts";
+import { streamFromSource } from "./streams_later.ts";
 
 export type BlobPart = string | ArrayBuffer | ArrayBufferView | Blob;
 

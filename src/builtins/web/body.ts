@@ -6,17 +6,18 @@
 
 import { isObject, toUsv } from "../internal/convert.ts";
 import { illegalConstructor, illegalInvocation } from "../internal/errors.ts";
-import { charCodeAt, copyBytes, exactBuffer, isBytes, isWellFormed, jsonParse, SafeUint8Array, slice, toWellFormed } from "../internal/intrinsics.ts";
+import { charCodeAt, concatBytes, copyBytes, exactBuffer, isBytes, isWellFormed, jsonParse, SafeUint8Array, slice, toWellFormed } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
 import { type Blob, blobFromBytes, bytesOfBlob, isBlob, typeOfBlob } from "./blob.ts";
 import { decodeUtf8, encodeUtf8 } from "./encoding.ts";
 import { type FormData, isFormData } from "./form_data.ts";
 import { headerOf, type Headers } from "./headers.ts";
 import { encodeMultipart, parseForm } from "./multipart.ts";
+import type { ReadableStream } from "./streams.ts";
 import {
-  isDisturbed, isLocked, isReadableStream, promisedLength, readAllBytes, readAllNative, ReadableStream, reclaimSource,
-  type StreamSource, streamFromSource,
-} from "./streams.ts";
+  isDisturbed, isLocked, isReadableStream, promisedLength, readAllBytes, reclaimSource, type StreamSource,
+  streamFromIterable, streamFromSource,
+} from "./streams_later.ts";
 import { isSearchParams, paramsText, type URLSearchParams } from "./url_search_params.ts";
 
 export type BodyInit =
@@ -137,7 +138,7 @@ export function extractBody(init: unknown): BodyState {
     }
     const iterate = (init as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator];
     if (typeof iterate === "function") {
-      return streamBody(ReadableStream.from(init as AsyncIterable<unknown>));
+      return streamBody(streamFromIterable(init as AsyncIterable<unknown>));
     }
   }
   return textBody(toUsv(init), "text/plain;charset=UTF-8");
@@ -199,6 +200,15 @@ function takeView(state: BodyState, view: ReadableStream<unknown>): SendableBody
   if (isLocked(view)) throw new TypeError(kLocked);
   state.used = true;
   return reclaimSource(view) ?? { kind: "stream", stream: view, length: promisedLength(view) };
+}
+
+async function readAllNative(handle: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for (;;) {
+    const chunk = await ops.body_pull(handle);
+    if (chunk === undefined) return concatBytes(chunks);
+    chunks[chunks.length] = chunk;
+  }
 }
 
 async function consumeBytes(state: BodyState): Promise<Uint8Array> {

@@ -23,10 +23,8 @@ import { Performance, performance } from "./performance.ts";
 import { Request } from "./request.ts";
 import { Response } from "./response.ts";
 import { Scheduler, scheduler } from "./scheduler.ts";
-import * as streams from "./streams.ts";
 import { structuredClone } from "./structured_clone.ts";
 import { clearInterval, clearTimeout, queueMicrotask, setInterval, setTimeout } from "./timers.ts";
-import { FixedLengthStream, IdentityTransformStream, TextDecoderStream, TextEncoderStream } from "./transform_streams.ts";
 import { URL } from "./url.ts";
 import { URLSearchParams } from "./url_search_params.ts";
 
@@ -35,9 +33,7 @@ const classes = {
   AbortSignal,
   Blob,
   Body,
-  ByteLengthQueuingStrategy: streams.ByteLengthQueuingStrategy,
   CloseEvent,
-  CountQueuingStrategy: streams.CountQueuingStrategy,
   Crypto,
   CustomEvent,
   DOMException,
@@ -45,35 +41,46 @@ const classes = {
   Event,
   EventTarget,
   File,
-  FixedLengthStream,
   FormData,
   Headers,
-  IdentityTransformStream,
   MessageEvent,
   Navigator,
   Performance,
   PromiseRejectionEvent,
-  ReadableByteStreamController: streams.ReadableByteStreamController,
-  ReadableStream: streams.ReadableStream,
-  ReadableStreamBYOBReader: streams.ReadableStreamBYOBReader,
-  ReadableStreamBYOBRequest: streams.ReadableStreamBYOBRequest,
-  ReadableStreamDefaultController: streams.ReadableStreamDefaultController,
-  ReadableStreamDefaultReader: streams.ReadableStreamDefaultReader,
   Request,
   Response,
   Scheduler,
   TextDecoder,
-  TextDecoderStream,
   TextEncoder,
-  TextEncoderStream,
-  TransformStream: streams.TransformStream,
-  TransformStreamDefaultController: streams.TransformStreamDefaultController,
   URL,
   URLSearchParams,
-  WritableStream: streams.WritableStream,
-  WritableStreamDefaultController: streams.WritableStreamDefaultController,
-  WritableStreamDefaultWriter: streams.WritableStreamDefaultWriter,
 };
+
+// Classes of the part "streams", made when somebody first names one of them.
+const streamClasses = [
+  "ByteLengthQueuingStrategy",
+  "CountQueuingStrategy",
+  "FixedLengthStream",
+  "IdentityTransformStream",
+  "ReadableByteStreamController",
+  "ReadableStream",
+  "ReadableStreamBYOBReader",
+  "ReadableStreamBYOBRequest",
+  "ReadableStreamDefaultController",
+  "ReadableStreamDefaultReader",
+  "TextDecoderStream",
+  "TextEncoderStream",
+  "TransformStream",
+  "TransformStreamDefaultController",
+  "WritableStream",
+  "WritableStreamDefaultController",
+  "WritableStreamDefaultWriter",
+] as const;
+
+// For the host: the value of a global that ops.lazy_global() has defined.
+export function lazyGlobal(name: string): unknown {
+  return parts.streams()[name as (typeof streamClasses)[number]];
+}
 
 function reportError(error: unknown): void {
   if (arguments.length === 0) throw badArgument("reportError", "ServiceWorkerGlobalScope", 1, "Value");
@@ -100,6 +107,7 @@ export const globalEvents = new EventTarget();
 // Defines every global on `target`: classes as Web IDL wants them, not enumerable; operations and attributes enumerable.
 export function installWebGlobals(target: object): void {
   define(target, classes, false);
+  for (const name of streamClasses) ops.lazy_global(target, name);
   for (const [name, constructor] of Object.entries(classes)) adoptClass(constructor, name);
   define(target, functions, true);
   define(target, objects, true);

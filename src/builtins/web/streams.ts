@@ -3,7 +3,6 @@
 // Streams (https://streams.spec.whatwg.org/): the classes of the web-streams-polyfill package, and what the runtime
 // makes of native bodies and of bytes at hand.
 
-import "./stream_globals.ts";
 import {
   ByteLengthQueuingStrategy,
   CountQueuingStrategy,
@@ -24,6 +23,7 @@ import { isObject } from "../internal/convert.ts";
 import { byteLengthOf, concatBytes, isBytes, viewOf, weakMapGet, weakMapSet } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
 import { encodeUtf8 } from "./encoding.ts";
+import { adoptStreams, type StreamSource } from "./streams_later.ts";
 
 export {
   ByteLengthQueuingStrategy,
@@ -84,12 +84,7 @@ export function isDisturbed(stream: ReadableStream<unknown>): boolean {
 
 // ---- Streams over what the runtime holds
 
-export type StreamSource =
-  | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
-  | { readonly kind: "native"; readonly handle: number };
-
-// What an untouched stream stands for. A stream made only because somebody looked at `.body` gives it back, so that
+// What untouched streams stand for. A stream made only because somebody looked at `.body` gives it back, so that
 // looking costs neither the bytes their way around JavaScript nor a native body its own.
 const sources = new WeakMap<object, StreamSource>();
 const lengths = new WeakMap<object, number>();
@@ -168,11 +163,7 @@ export async function readAllBytes(stream: ReadableStream<unknown>): Promise<Uin
   return concatBytes(chunks);
 }
 
-export async function readAllNative(handle: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  for (;;) {
-    const chunk = await ops.body_pull(handle);
-    if (chunk === undefined) return concatBytes(chunks);
-    chunks[chunks.length] = chunk;
-  }
-}
+adoptStreams({
+  isReadableStream, isLocked, isDisturbed, promisedLength, readAllBytes, reclaimSource, streamFromSource,
+  streamFromIterable: (values) => ReadableStream.from(values),
+});

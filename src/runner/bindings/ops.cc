@@ -16,10 +16,20 @@ namespace {
 
 // The source is a constant of this library; V8 keeps only a pointer to the resource, so that a thousand isolates share
 // one copy.
+// Core, then for each part a mark and its text.
+constexpr std::string_view kPartMark = "\n//part ";
+
+std::string_view whole_source() noexcept { return {insula_builtins_source, insula_builtins_source_bytes}; }
+
+std::string_view core_source() noexcept {
+  static const std::string_view core = whole_source().substr(0, whole_source().find(kPartMark));
+  return core;
+}
+
 class BuiltinsSource final : public v8::String::ExternalOneByteStringResource {
  public:
   const char* data() const override { return insula_builtins_source; }
-  std::size_t length() const override { return insula_builtins_source_bytes; }
+  std::size_t length() const override { return core_source().size(); }
   void Dispose() override {}
 };
 
@@ -28,6 +38,7 @@ BuiltinsSource the_source;
 std::vector<intptr_t> make_references() {
   std::vector<intptr_t> references;
   for (const Op& op : all_ops()) references.push_back(reinterpret_cast<intptr_t>(op.callback));
+  references.push_back(lazy_reference());
   references.push_back(reinterpret_cast<intptr_t>(&the_source));
   references.push_back(0);
   return references;
@@ -37,7 +48,7 @@ std::vector<intptr_t> make_references() {
 
 std::vector<Op> all_ops() {
   std::vector<Op> ops;
-  for (const auto part : {url_ops(), text_ops(), host_ops(), body_ops(), call_ops()}) {
+  for (const auto part : {url_ops(), text_ops(), host_ops(), body_ops(), call_ops(), lazy_ops()}) {
     ops.insert(ops.end(), part.begin(), part.end());
   }
   return ops;
@@ -58,6 +69,19 @@ std::uint32_t ops_hash() {
   for (const Op& op : all_ops()) mix(op.name, std::strlen(op.name) + 1);
   mix(insula_builtins_source, insula_builtins_source_bytes);
   return hash;
+}
+
+std::vector<PartSource> part_sources() {
+  std::vector<PartSource> sources;
+  std::string_view rest = whole_source().substr(core_source().size());
+  while (!rest.empty()) {
+    rest.remove_prefix(kPartMark.size());
+    const std::size_t line = rest.find('\n');
+    const std::size_t next = rest.find(kPartMark, line);
+    sources.push_back({rest.substr(0, line), rest.substr(line + 1, next == rest.npos ? next : next - line - 1)});
+    rest.remove_prefix(next == rest.npos ? rest.size() : next);
+  }
+  return sources;
 }
 
 v8::Local<v8::Object> make_ops(v8::Isolate* isolate, v8::Local<v8::Context> context) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include <v8.h>
@@ -21,6 +22,10 @@ std::span<const Op> text_ops();
 std::span<const Op> host_ops();   // time, timers, random, console, invocation, values
 std::span<const Op> body_ops();   // bodies and streams
 std::span<const Op> call_ops();   // calls out, answers, code of dynamic Workers
+std::span<const Op> lazy_ops();   // parts of the built-ins, and globals that are made when they are read
+
+// The getter of lazy properties, which the snapshot names.
+intptr_t lazy_reference();
 
 // Every op, in a fixed order.
 std::vector<Op> all_ops();
@@ -32,7 +37,14 @@ std::uint32_t ops_hash();
 // Makes the `ops` object in a context that will be snapshotted.
 v8::Local<v8::Object> make_ops(v8::Isolate* isolate, v8::Local<v8::Context> context);
 
-// The built-ins' source as a string outside the heap, shared by all isolates. `source` must live for ever.
+// The source of the built-ins' core as a string outside the heap, shared by all isolates.
 v8::Local<v8::String> builtins_source(v8::Isolate* isolate);
+
+// The sources of their parts (tools/bundle_builtins.mjs). The texts live for ever.
+struct PartSource {
+  std::string_view name;
+  std::string_view text;
+};
+std::vector<PartSource> part_sources();
 
 }  // namespace insula::runner

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Parts of the built-ins that come to life when they are first asked for (tools/bundle_builtins.mjs). An isolate that
+// never does so has none of their objects in its heap. The core may import nothing but types from a part's modules.
+//
+// A part is made after the Worker's code has run: what it needs of the language, it takes from internal/intrinsics.ts.
+
+declare const parts: {
+  streams(): typeof import("../web/streams_part.ts");
+};
