@@ -8,6 +8,7 @@
 //   version                       prints the engine's version
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -87,6 +88,8 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "insula runner: started without its descriptors; start `insula serve` instead\n");
     return protocol::kExitUsage;
   }
+  // In lists of processes it would be "node" otherwise, and whoever cleans up those would end tenants.
+  prctl(PR_SET_NAME, "insula-runner");
   auto& board = *static_cast<protocol::Board*>(page);
   runner::set_board(&board);
   // V8 before any other thread.
