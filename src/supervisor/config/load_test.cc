@@ -21,7 +21,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const fs::path kSourceRoot = fs::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
+const fs::path kSourceRoot = INSULA_SOURCE_ROOT;
 
 class LoadTest : public testing::Test {
  protected:

@@ -193,8 +193,8 @@ TEST_F(FleetTest, ASliceFarBeyondItsLimitEndsTheRunner) {
   slot.started_nanos = static_cast<std::uint64_t>(clock.now().time_since_epoch() / std::chrono::nanoseconds(1));
   slot.cpu_left_millis = 100;
   slot.worker = worker;
-  // 100 ms left, 250 ms until the runner ends itself, 1 s of grace.
-  for (int round = 0; round < 13; ++round) {
+  // 100 ms left, 250 ms until the runner ends itself, 5 s of grace.
+  for (int round = 0; round < 53; ++round) {
     pass(milliseconds(100));
     pong(0);
   }
