@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Checks: each compares the pages with what they speak of, and returns its complaints.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 import { root } from '../suites/outcome.ts';
@@ -104,6 +104,23 @@ export function complaintsAboutDecisions(pages: Page[]): string[] {
   return complaints;
 }
 
+function sourcesBelow(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.cc') && !path.endsWith('_test.cc'))
+    .map((path) => readFileSync(join(root, folder, path), 'utf8'));
+}
+
+// Names of events are texts of the form "room.past_tense".
+export function complaintsAboutEvents(page: Page, sources: string[]): string[] {
+  const used = new Set(sources.flatMap((source) =>
+    [...source.matchAll(/"((?:server|runner|worker|http|egress|config)\.[a-z_]+)"/g)].map(([, name]) => name)));
+  const listed = new Set([...page.prose.matchAll(/^\| `([a-z]+\.[a-z_]+)` \|/gm)].map(([, name]) => name));
+  return [
+    ...[...used].filter((name) => !listed.has(name)).map((name) => `${page.path}: it does not list ${name}`),
+    ...[...listed].filter((name) => !used.has(name)).map((name) => `${page.path}: nobody logs ${name}`),
+  ];
+}
+
 // `tests/x.test.ts` "name of the case": the file has a case of that name.
 export function complaintsAboutTests(page: Page): string[] {
   const named = [...page.prose.matchAll(/`((?:tests|src)\/[\w./-]+)` "([^"]+)"/g)];
@@ -125,6 +142,8 @@ export const checks: Record<string, Check> = {
     if (faults.length === 0) return ['src/base/fault.cc: no error code was recognised in it'];
     return complaintsAboutErrors(pageAt(errorsPage, pages), faults);
   },
+  'every event of the log is listed': (pages) =>
+    complaintsAboutEvents(pageAt('docs/reference/log.md', pages), sourcesBelow('src/supervisor')),
   'links lead somewhere': complaintsAboutLinks,
   'named files exist': complaintsAboutPaths,
   'named make targets exist': (pages) => complaintsAboutTargets(pages, readFileSync(join(root, 'Makefile'), 'utf8')),
