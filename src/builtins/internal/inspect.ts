@@ -7,6 +7,7 @@ import {
   apply, byteLengthOf, charCodeAt, getOwnPropertyDescriptor, getPrototypeOf, isArray, isArrayBuffer,
   isView, jsonStringify, ownKeys, regExpExec, repeat, replaceAll, slice, split, startsWith, typedArrayName, viewOf,
 } from "./intrinsics.ts";
+import { cleanStack } from "./stack.ts";
 import { viewOfObject } from "./web_class.ts";
 
 export interface InspectOptions {
@@ -262,7 +263,7 @@ class Printer {
 
   #printError(value: object, level: number): string {
     const stack = attempt(() => (value as { stack?: unknown }).stack, value);
-    const head = typeof stack === "string" && stack !== "" ? stack : `[${attempt(Error.prototype.toString, value)}]`;
+    const head = typeof stack === "string" && stack !== "" ? cleanStack(stack) : `[${attempt(Error.prototype.toString, value)}]`;
     const lines = level === 0 ? head : replaceAll(head, "\n", `\n${repeat("  ", level)}`);
     const entries: string[] = [];
     this.#addProperties(entries, value, level, (key) => key === "stack" || key === "message" || key === "cause");

@@ -49,11 +49,6 @@ export function webClass<T extends object>(
   if (view !== undefined) mapSet(views, prototype, view);
 }
 
-// Makes a class from elsewhere known as one of the platform's.
-export function adoptClass(constructor: InterfaceObject<object>, name: string): void {
-  mapSet(names, constructor.prototype, name);
-}
-
 // The class of the platform that `value` is an instance of, also by inheritance. Called by the host for what it is
 // asked to serialise: such objects hold what has no copy.
 export function platformClassOf(value: object): string | undefined {

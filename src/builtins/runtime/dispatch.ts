@@ -51,6 +51,8 @@ export function adopt(namespace: Record<string, unknown>): string | undefined {
   mapForEach(entrypoints, (entrypoint: Entrypoint, name: string) => {
     (entrypoint.kind === "object" ? objects : classes).push(name);
   });
+  // As the contract lists them: the default first.
+  objects.sort((a, b) => Number(b === "default") - Number(a === "default"));
   setExports([...objects, ...classes]);
   return undefined;
 }

@@ -2,7 +2,8 @@
 //
 // Errors on their way between isolates and the host: what leaves, what comes in, and which of them the runtime made.
 
-import { indexOf, split, startsWith, weakMapGet, weakMapSet } from "../internal/intrinsics.ts";
+import { weakMapGet, weakMapSet } from "../internal/intrinsics.ts";
+import { cleanStack } from "../internal/stack.ts";
 import { DOMException } from "../web/dom_exception.ts";
 
 // Errors made by the runtime, with their code. A Worker cannot add to this: its own `code` property proves nothing.
@@ -71,15 +72,4 @@ export function describe(thrown: unknown): Failure {
   const message = "message" in error ? textOf(() => error.message) : textOf(() => thrown);
   const stack = "stack" in error ? cleanStack(textOf(() => error.stack)) : "";
   return { fault, name, message, stack: stack === "" ? `${name}: ${message}` : stack };
-}
-
-// Frames of the runtime say nothing to the person who wrote the Worker.
-function cleanStack(stack: string): string {
-  if (indexOf(stack, "insula:") < 0) return stack;
-  let clean = "";
-  for (const line of split(stack, "\n")) {
-    if (indexOf(line, "insula:builtins") >= 0 && startsWith(line, "    at ")) continue;
-    clean += clean === "" ? line : `\n${line}`;
-  }
-  return clean;
 }

@@ -5,7 +5,6 @@
 import { badArgument } from "../internal/errors.ts";
 import { defineProperty } from "../internal/intrinsics.ts";
 import { reportException } from "../internal/report.ts";
-import { adoptClass } from "../internal/web_class.ts";
 import { AbortController, AbortSignal } from "./abort.ts";
 import { atob, btoa } from "./base64.ts";
 import { Blob, File } from "./blob.ts";
@@ -108,7 +107,6 @@ export const globalEvents = new EventTarget();
 export function installWebGlobals(target: object): void {
   define(target, classes, false);
   for (const name of streamClasses) ops.lazy_global(target, name);
-  for (const [name, constructor] of Object.entries(classes)) adoptClass(constructor, name);
   define(target, functions, true);
   define(target, objects, true);
   define(target, { console }, false);
