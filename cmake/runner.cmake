@@ -42,10 +42,19 @@ target_link_libraries(insula_runner PRIVATE insula_runner_host insula_engine ins
 target_link_options(insula_runner PRIVATE -Wl,-Bsymbolic -Wl,--exclude-libs,ALL)
 set_target_properties(insula_runner PROPERTIES CXX_VISIBILITY_PRESET hidden)
 
+# A sanitizer's runtime wants to be in the process before everything else.
+set(PRELOADED "$<TARGET_FILE:insula_runner>")
+if(INSULA_SANITIZE MATCHES "address")
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=libasan.so OUTPUT_VARIABLE ASAN_RUNTIME
+    OUTPUT_STRIP_TRAILING_WHITESPACE)
+  set(PRELOADED "${ASAN_RUNTIME}:${PRELOADED}")
+  target_compile_definitions(insula_supervisor_fleet PRIVATE INSULA_SANITIZER_RUNTIME="${ASAN_RUNTIME}:")
+endif()
+
 set(SNAPSHOT ${CMAKE_BINARY_DIR}/insula_snapshot.bin)
 add_custom_command(
   OUTPUT ${SNAPSHOT}
-  COMMAND ${CMAKE_COMMAND} -E env LD_PRELOAD=$<TARGET_FILE:insula_runner> ${ENGINE_NODE} snapshot ${SNAPSHOT}
+  COMMAND ${CMAKE_COMMAND} -E env "LD_PRELOAD=${PRELOADED}" ASAN_OPTIONS=detect_leaks=0 ${ENGINE_NODE} snapshot ${SNAPSHOT}
   DEPENDS insula_runner
   COMMENT "Making the start-up snapshot")
 add_custom_target(insula_snapshot ALL DEPENDS ${SNAPSHOT})

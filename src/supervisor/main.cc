@@ -113,6 +113,10 @@ fleet::ProcessOptions process_options(const config::Node& node, const cli::Argum
   options.isolates_max = node.isolates_max;
   // The rest is for code, stacks and what the engine needs of its own.
   options.memory_bytes = node.runner_memory_bytes / 4 * 3;
+  // Several runners share the cores among themselves; a single one takes all but the supervisor's.
+  if (node.isolation == config::Isolation::Shared) {
+    options.parallel = std::max(1u, std::thread::hardware_concurrency() - 1);
+  }
   options.idle_millis = static_cast<std::uint64_t>(node.idle_after.count());
   const char* const sandbox = std::getenv("INSULA_RUNNER_SANDBOX");
   options.is_sandboxed = !node.unsafe_no_sandbox || sandbox == nullptr || std::string_view(sandbox) != "0";

@@ -97,6 +97,7 @@ void Host::run_one(Lock& lock, Executor& self) {
   self.set_aside = false;
   ++self.turn;
   if (monitor_sleeps_) monitor_wait_.notify_one();
+  if (!ready_.empty() && active_ < options_.parallel) executors_wait_.notify_one();
   const std::size_t heap_bytes_max = cell->heap_bytes_max;
   std::unique_ptr<Worker> blank;
   if (cell->worker == nullptr) blank = take_blank(heap_bytes_max);
@@ -114,8 +115,7 @@ void Host::run_one(Lock& lock, Executor& self) {
   memory_bytes_ += memory - cell->memory_bytes;
   cell->memory_bytes = memory;
   cell->busy = turn.busy;
-  cell->used = Clock::now();
-  cell->shrunk = false;
+  touch(cell);
   if (turn.condemned || turn.load_failed || (cell->doomed && !turn.busy)) {
     bury(cell, turn.load_failed ? "load-failed" : turn.condemned ? "condemned" : "unloaded");
   } else if (!cell->mailbox.empty()) {

@@ -24,6 +24,11 @@
 #include "src/protocol/runner_options.h"
 #include "src/sandbox/sandbox.h"
 
+// Set by sanitizer builds, whose runtime must be loaded before our library.
+#ifndef INSULA_SANITIZER_RUNTIME
+#define INSULA_SANITIZER_RUNTIME ""
+#endif
+
 namespace insula::fleet {
 namespace {
 
@@ -159,9 +164,10 @@ Result<StartedRunner> ProcessStarter::start() {
       protocol::kFlagIsolatesMax + std::to_string(options_.isolates_max),
       protocol::kFlagMemoryBytes + std::to_string(options_.memory_bytes),
       protocol::kFlagIdleMillis + std::to_string(options_.idle_millis),
+      protocol::kFlagParallel + std::to_string(options_.parallel),
       std::string(protocol::kFlagSandbox) + (options_.is_sandboxed ? "1" : "0"),
   };
-  spawn.environment = {"LD_PRELOAD=" + options_.library.string()};
+  spawn.environment = {"LD_PRELOAD=" INSULA_SANITIZER_RUNTIME + options_.library.string(), "TZ=UTC"};
   spawn.fds = {{theirs.get(), protocol::kRunnerSocketFd},
                {board.fd(), protocol::kRunnerBoardFd},
                {snapshot_.get(), protocol::kRunnerSnapshotFd}};
