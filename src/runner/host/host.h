@@ -16,6 +16,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -89,6 +90,7 @@ class Host final : public HostCalls {
     std::size_t heap_bytes_max = 0;
     std::size_t memory_bytes = 0;
     Clock::time_point used{};
+    std::list<std::shared_ptr<Cell>>::iterator place;  // in by_use_
     std::vector<std::pair<std::uint32_t, std::string>> bound;  // (loader, id) that lead here
   };
   using CellPtr = std::shared_ptr<Cell>;
@@ -104,6 +106,10 @@ class Host final : public HostCalls {
     bool running = false;     // inside a turn
     bool set_aside = false;   // ran too long: does not count as active
     std::uint64_t turn = 0;
+    // The monitor's: the event that it watches, by its start, and the memory when it began to.
+    std::uint64_t watched = 0;
+    std::size_t memory_before = 0;
+    std::size_t accounted_before = 0;
   };
 
   // loop.cc
@@ -122,8 +128,13 @@ class Host final : public HostCalls {
 
   // life.cc
   void maintainer_main();
+  void dispose_dead(Lock& lock);
   void refill(Lock& lock);
-  void evict_idle(Lock& lock);
+  bool sweep(Lock& lock);
+  bool shrink_quiet(Lock& lock);
+  void trim(Lock& lock);
+  void adopt(const CellPtr& cell);
+  void touch(const CellPtr& cell);
   void make_room();
   void bury(const CellPtr& cell, std::string_view reason);
   std::unique_ptr<Worker> take_blank(std::size_t heap_bytes_max);
@@ -184,11 +195,15 @@ class Host final : public HostCalls {
 
   std::deque<CellPtr> ready_;
   std::unordered_map<WorkerId, CellPtr> cells_;
+  std::list<CellPtr> by_use_;  // the same cells, least recently used first
   std::unordered_map<std::uint32_t, std::unordered_map<std::string, WorkerId>> bound_;
   std::unordered_map<std::uint32_t, WorkerId> loader_owners_;  // a loader is bound to one Worker
   std::size_t dynamic_cells_ = 0;
   std::size_t memory_bytes_ = 0;
   std::vector<std::unique_ptr<Worker>> blanks_;
+  std::size_t blanks_wanted_ = 0;
+  Clock::time_point blank_taken_{};
+  std::size_t freed_bytes_ = 0;  // by isolates, since the last trim()
   std::vector<std::unique_ptr<Worker>> dead_;
 
   protocol::FrameReader reader_;  // only the poller
@@ -209,7 +224,6 @@ class Host final : public HostCalls {
   std::unordered_map<std::uint64_t, Clock::time_point> timer_times_;
   std::uint64_t next_timer_ = 1;
   Clock::time_point poll_until_{};
-  std::size_t memory_seen_ = 0;
 };
 
 }  // namespace insula::runner

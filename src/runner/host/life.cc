@@ -1,26 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Host: the life of Workers: blank isolates ahead of need, eviction, burial.
+#include <malloc.h>
+
+#include <algorithm>
+
 #include "src/runner/host/host.h"
 
 namespace insula::runner {
 namespace {
 
 constexpr milliseconds kSweepEvery{500};
+constexpr milliseconds kSweepAgainAfter{25};  // when there was too much for one time
 constexpr milliseconds kShrinkAfter{2000};
+constexpr std::size_t kShrinksAtOnce = 8;
+constexpr std::size_t kTrimAfterBytes = 32 * kMiB;
+
+// Blank isolates: few while nothing is loaded (each is 1.4 MiB), twice as many whenever there were too few.
+constexpr std::size_t kBlanksMin = 2;
+constexpr milliseconds kBlanksKeptFor{10000};
 
 }  // namespace
 
 std::unique_ptr<Worker> Host::take_blank(std::size_t heap_bytes_max) {
-  if (blanks_.empty() || heap_bytes_max != factory_.heap_bytes_max()) return nullptr;
-  auto blank = std::move(blanks_.back());
-  blanks_.pop_back();
+  if (heap_bytes_max != factory_.heap_bytes_max()) return nullptr;
+  std::unique_ptr<Worker> blank;
+  if (!blanks_.empty()) {
+    blank = std::move(blanks_.back());
+    blanks_.pop_back();
+  }
+  blank_taken_ = Clock::now();
+  if (blanks_.empty()) blanks_wanted_ = std::min<std::size_t>(2 * blanks_wanted_, options_.blank_isolates);
   maintainer_wait_.notify_one();
   return blank;
 }
 
 void Host::bury(const CellPtr& cell, std::string_view reason) {
   cells_.erase(cell->id);
+  by_use_.erase(cell->place);
   if (!cell->pinned) --dynamic_cells_;
   memory_bytes_ -= cell->memory_bytes;
   cell->memory_bytes = 0;
@@ -56,44 +73,69 @@ void Host::bury(const CellPtr& cell, std::string_view reason) {
   maintainer_wait_.notify_one();
 }
 
+void Host::adopt(const CellPtr& cell) {
+  cell->used = Clock::now();
+  cell->place = by_use_.insert(by_use_.end(), cell);
+  cells_[cell->id] = cell;
+}
+
+void Host::touch(const CellPtr& cell) {
+  cell->used = Clock::now();
+  cell->shrunk = false;
+  by_use_.splice(by_use_.end(), by_use_, cell->place);
+}
+
 // Evicts idle dynamic Workers, least recently used first, until count and memory are below their bounds.
 void Host::make_room() {
-  const auto crowded = [this] {
-    return dynamic_cells_ > options_.isolates_max || memory_bytes_ > options_.memory_bytes;
-  };
-  while (crowded()) {
-    CellPtr oldest;
-    for (const auto& [id, cell] : cells_) {
-      if (cell->pinned || cell->busy || cell->state != Cell::State::Idle || !cell->mailbox.empty()) continue;
-      if (oldest == nullptr || cell->used < oldest->used) oldest = cell;
-    }
-    if (oldest == nullptr) return;
-    bury(oldest, memory_bytes_ > options_.memory_bytes ? "memory" : "lru");
+  for (auto at = by_use_.begin(); at != by_use_.end();) {
+    const bool is_full = memory_bytes_ > options_.memory_bytes;
+    if (!is_full && dynamic_cells_ <= options_.isolates_max) return;
+    const CellPtr cell = *at++;
+    if (cell->pinned || cell->busy || cell->state != Cell::State::Idle) continue;
+    bury(cell, is_full ? "memory" : "lru");
   }
 }
 
-void Host::evict_idle(Lock& lock) {
+// Evicts what nobody has used for long, and lets blank isolates go that nobody has asked for. True: call again soon.
+bool Host::sweep(Lock& lock) {
+  const auto now = Clock::now();
+  bool evicted = false;
+  for (auto at = by_use_.begin(); at != by_use_.end();) {
+    const CellPtr cell = *at++;
+    if (now - cell->used <= options_.idle_after) break;
+    if (cell->pinned || cell->busy || cell->state != Cell::State::Idle) continue;
+    bury(cell, "idle");
+    evicted = true;
+  }
+  if (evicted) flush(lock);
+  if (now - blank_taken_ > kBlanksKeptFor) blanks_wanted_ = std::min<std::size_t>(kBlanksMin, options_.blank_isolates);
+  while (blanks_.size() > blanks_wanted_) {
+    dead_.push_back(std::move(blanks_.back()));
+    blanks_.pop_back();
+  }
+  return shrink_quiet(lock);
+}
+
+// Collects the garbage of Workers that have paused, once per pause and a few at a time: each takes about a millisecond.
+// True: there are more.
+bool Host::shrink_quiet(Lock& lock) {
   const auto now = Clock::now();
   std::vector<CellPtr> quiet;
-  std::vector<CellPtr> old;
-  for (const auto& [id, cell] : cells_) {
-    if (cell->busy || cell->state != Cell::State::Idle || cell->worker == nullptr) continue;
-    const auto idle = now - cell->used;
-    if (!cell->pinned && idle > options_.idle_after) {
-      old.push_back(cell);
-    } else if (!cell->shrunk && idle > kShrinkAfter) {
+  for (const CellPtr& cell : by_use_) {
+    if (now - cell->used <= kShrinkAfter || quiet.size() == kShrinksAtOnce) break;
+    if (!cell->shrunk && !cell->busy && cell->state == Cell::State::Idle && cell->worker != nullptr) {
       quiet.push_back(cell);
     }
   }
-  for (const CellPtr& cell : old) bury(cell, "idle");
-  if (!old.empty()) flush(lock);
   for (const CellPtr& cell : quiet) {
-    if (cell->state != Cell::State::Idle || cell->worker == nullptr) continue;
+    // It may have been used or buried while the lock was open.
+    if (cell->shrunk || cell->state != Cell::State::Idle || cell->worker == nullptr) continue;
     cell->state = Cell::State::Running;  // nobody else enters meanwhile
     lock.unlock();
     cell->worker->shrink();
     const std::size_t memory = cell->worker->memory_bytes();
     lock.lock();
+    if (memory < cell->memory_bytes) freed_bytes_ += cell->memory_bytes - memory;
     memory_bytes_ += memory - cell->memory_bytes;
     cell->memory_bytes = memory;
     cell->shrunk = true;
@@ -104,43 +146,57 @@ void Host::evict_idle(Lock& lock) {
       if (blocked_in_poll_) wake_poller();
     }
   }
+  return quiet.size() == kShrinksAtOnce;
+}
+
+// The C library keeps what isolates have freed between the memory of others: a third of an isolate is its memory.
+void Host::trim(Lock& lock) {
+  if (freed_bytes_ < kTrimAfterBytes) return;
+  freed_bytes_ = 0;
+  lock.unlock();
+  malloc_trim(0);
+  lock.lock();
+}
+
+void Host::dispose_dead(Lock& lock) {
+  while (!dead_.empty()) {
+    std::vector<std::unique_ptr<Worker>> dead;
+    dead.swap(dead_);
+    for (const auto& worker : dead) freed_bytes_ += worker->memory_bytes();
+    lock.unlock();
+    dead.clear();
+    lock.lock();
+  }
 }
 
 void Host::refill(Lock& lock) {
-  while (blanks_.size() < options_.blank_isolates) {
+  while (blanks_.size() < blanks_wanted_ && dead_.empty()) {
     lock.unlock();
     auto blank = factory_.make_blank(*this, factory_.heap_bytes_max());
     lock.lock();
     blanks_.push_back(std::move(blank));
-    if (!dead_.empty()) return;
   }
 }
 
 void Host::maintainer_main() {
   Lock lock(mutex_);
+  while (!going_) maintainer_wait_.wait(lock);
+  blanks_wanted_ = std::min<std::size_t>(kBlanksMin, options_.blank_isolates);
   auto next_sweep = Clock::now() + kSweepEvery;
   for (;;) {
-    if (going_) {
-      while (!dead_.empty()) {
-        std::vector<std::unique_ptr<Worker>> dead;
-        dead.swap(dead_);
-        lock.unlock();
-        dead.clear();
-        lock.lock();
-      }
-      refill(lock);
-      if (Clock::now() >= next_sweep) {
-        evict_idle(lock);
-        next_sweep = Clock::now() + kSweepEvery;
-      }
+    dispose_dead(lock);
+    refill(lock);
+    if (Clock::now() >= next_sweep) {
+      const bool more = sweep(lock);
+      next_sweep = Clock::now() + (more ? kSweepAgainAfter : kSweepEvery);
     }
-    if (dead_.empty() && (!going_ || blanks_.size() >= options_.blank_isolates)) {
-      // Sweeping is needed only while there is something that may grow idle.
-      if (cells_.empty()) {
-        maintainer_wait_.wait(lock);
-      } else {
-        maintainer_wait_.wait_for(lock, kSweepEvery);
-      }
+    if (!dead_.empty() || blanks_.size() < blanks_wanted_) continue;
+    trim(lock);
+    // Sweeping is needed only while there is something that may grow idle.
+    if (cells_.empty() && blanks_.size() <= kBlanksMin) {
+      maintainer_wait_.wait(lock);
+    } else {
+      maintainer_wait_.wait_until(lock, next_sweep);
     }
   }
 }

@@ -63,10 +63,8 @@ void Host::watch_executors(Lock& lock) {
   for (const auto& executor : executors_) {
     if (executor->running) running.push_back(executor.get());
   }
-  if (running.empty()) {
-    memory_seen_ = 0;
-    return;
-  }
+  if (running.empty()) return;
+  const std::size_t accounted = memory_bytes_;
   const std::uint64_t now = monotonic_nanos();
   bool promoted = false;
   std::size_t resident = 0;
@@ -92,8 +90,15 @@ void Host::watch_executors(Lock& lock) {
       }
       // Memory that the heap limit does not see: Wasm, resizable buffers, strings outside the heap.
       if (resident == 0) resident = resident_bytes(statm_);
-      if (memory_seen_ == 0 || resident < memory_seen_) memory_seen_ = resident;
-      const std::size_t grown = resident - memory_seen_;
+      // What others have loaded meanwhile is known, and not this event's doing.
+      Executor& executor = *running[index];
+      if (executor.watched != run.wall_started || resident < executor.memory_before) {
+        executor.watched = run.wall_started;
+        executor.memory_before = resident;
+        executor.accounted_before = accounted;
+      }
+      const std::size_t others = accounted > executor.accounted_before ? accounted - executor.accounted_before : 0;
+      const std::size_t grown = resident - executor.memory_before > others ? resident - executor.memory_before - others : 0;
       if (grown > 2 * run.memory_max + kMemorySlackBytes) {
         end_process(protocol::EndCause::MemoryLimit, run.worker, run.question);
       }

@@ -69,8 +69,7 @@ void Host::on_load(const protocol::Load& load) {
   cell->id = load.worker;
   cell->pinned = load.is_pinned;
   cell->heap_bytes_max = load.limits.memory_bytes;
-  cell->used = Clock::now();
-  cells_[cell->id] = cell;
+  adopt(cell);
   if (!cell->pinned) {
     ++dynamic_cells_;
     make_room();
