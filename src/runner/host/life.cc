@@ -14,7 +14,8 @@ constexpr milliseconds kSweepEvery{500};
 constexpr milliseconds kSweepAgainAfter{25};  // when there was too much for one time
 constexpr milliseconds kShrinkAfter{2000};
 constexpr std::size_t kShrinksAtOnce = 8;
-constexpr std::size_t kTrimAfterBytes = 32 * kMiB;
+constexpr std::size_t kTrimAfterBytes = 16 * kMiB;
+constexpr milliseconds kTrimAfterLoad{1000};
 
 // Blank isolates: few while nothing is loaded (each is 1.4 MiB), twice as many whenever there were too few.
 constexpr std::size_t kBlanksMin = 2;
@@ -149,9 +150,10 @@ bool Host::shrink_quiet(Lock& lock) {
   return quiet.size() == kShrinksAtOnce;
 }
 
-// The C library keeps what isolates have freed between the memory of others: a third of an isolate is its memory.
+// The C library keeps what isolates have freed between the memory of others: a third of an isolate is its memory. Giving
+// back takes up to 20 ms with its lock held, and loads would use the memory again: not while they arrive.
 void Host::trim(Lock& lock) {
-  if (freed_bytes_ < kTrimAfterBytes) return;
+  if (freed_bytes_ < kTrimAfterBytes || Clock::now() - blank_taken_ < kTrimAfterLoad) return;
   freed_bytes_ = 0;
   lock.unlock();
   malloc_trim(0);
@@ -193,7 +195,7 @@ void Host::maintainer_main() {
     if (!dead_.empty() || blanks_.size() < blanks_wanted_) continue;
     trim(lock);
     // Sweeping is needed only while there is something that may grow idle.
-    if (cells_.empty() && blanks_.size() <= kBlanksMin) {
+    if (cells_.empty() && blanks_.size() <= kBlanksMin && freed_bytes_ < kTrimAfterBytes) {
       maintainer_wait_.wait(lock);
     } else {
       maintainer_wait_.wait_until(lock, next_sweep);
