@@ -108,7 +108,7 @@ done = function(summary) local e = summary.errors
 `);
   try {
     const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url];
-    const { stdout } = await promisify(execFile)('wrk', args, { timeout: (seconds + 30) * 1000 });
+    const { stdout } = await promisify(execFile)('wrk', args, { timeout: Math.ceil((seconds + 30) * 1000) });
     const [, requests, micros, errors] = /RESULT (\d+) (\d+) (\d+)/.exec(stdout) ?? [];
     if (requests === undefined || errors !== '0') throw new Error(`wrk saw errors:\n${stdout}`);
     return { requests: Number(requests), seconds: Number(micros) / 1e6 };
