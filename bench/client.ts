@@ -107,7 +107,7 @@ done = function(summary) local e = summary.errors
   print(string.format("RESULT %d %d %d", summary.requests, summary.duration, e.status + e.connect + e.read + e.write + e.timeout)) end
 `);
   try {
-    const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url];
+    const args = ['-t1', `-c${connections}`, `-d${Math.max(1, Math.round(seconds))}s`, '-s', script, url];
     const { stdout } = await promisify(execFile)('wrk', args, { timeout: Math.ceil((seconds + 30) * 1000) });
     const [, requests, micros, errors] = /RESULT (\d+) (\d+) (\d+)/.exec(stdout) ?? [];
     if (requests === undefined || errors !== '0') throw new Error(`wrk saw errors:\n${stdout}`);
