@@ -23,6 +23,7 @@ describe('a tenant\'s world', () => {
           const first = read(); ${spin} const second = read();
           await new Promise((resolve) => setTimeout(resolve, 40)); const third = read();
           return Response.json({ early, first, second, third });`)}`,
+      broken: 'export default { async fetch( { }',
       maker: handler(`const ways = [() => eval('1'), () => new Function('return 1'), () => Function('1'), () => (async () => {}).constructor('1'), () => setTimeout('1'),
           () => new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]))];
         return Response.json(ways.map((way) => { try { way(); return 'made'; } catch (error) { return error.name; } }));`),
@@ -66,6 +67,13 @@ describe('a tenant\'s world', () => {
 
   it('a Wasm module of its own is instantiated in every way', async () => {
     assert.deepEqual(await json('/wasm/'), [8, 42, 10]);
+  });
+
+  it('code that does not start is told to the operator, with its place', async () => {
+    const mark = insula.log.mark();
+    await insula.call('/broken/');
+    const line = await insula.log.wait('worker.threw', (event) => event.dynamic_id === 'broken', { after: mark });
+    assert.match(line.text, /^Failed to start Worker:\nUncaught SyntaxError: .*\n {2}at .*:1:\d+/);
   });
 
   it('rejections that nobody handles are logged, and harm nothing', async () => {

@@ -355,6 +355,7 @@ void WorkerImpl::handle(LoadEvent& event) {
   if (condemned_) return;
   if (!problem.empty()) {
     load_error_ = error_of(Fault::LoadFailed, "Failed to start Worker:\n" + problem);
+    host_.log(context_.spec().id, 0, "error", load_error_->message, true);
     return;
   }
   loaded_ = true;
