@@ -28,6 +28,8 @@ const hostile: Record<string, Hostile> = {
   'a chain of microtasks': { tenant: { source: handler('const spin = () => Promise.resolve().then(spin); await spin();'), limits: cpu }, codes: ['ERR_CPU_LIMIT'] },
   'slices between timers': {
     tenant: { source: handler('for (;;) { let n = 0; while (n < 3e6) n++; await new Promise((r) => setTimeout(r, 0)); }'), limits: cpu }, codes: ['ERR_CPU_LIMIT'] },
+  'slices too short for the monitor to see': {
+    tenant: { source: handler('for (;;) { let n = 0; while (n < 3e5) n++; await new Promise((r) => setTimeout(r, 0)); }'), limits: cpu }, codes: ['ERR_CPU_LIMIT'] },
   'a regular expression': { tenant: { source: handler('/(a+)+$/.test("a".repeat(40) + "b"); return new Response("?");'), limits: cpu }, codes: ['ERR_CPU_LIMIT'] },
   'a loop in finally': { tenant: { source: handler('try { for (;;) {} } finally { for (;;) { console.log("never"); } }'), limits: cpu }, codes: ['ERR_CPU_LIMIT'] },
   'a loop in a getter of a response init': {

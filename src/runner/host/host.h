@@ -136,6 +136,7 @@ class Host final : public HostCalls {
   void adopt(const CellPtr& cell);
   void touch(const CellPtr& cell);
   void make_room();
+  void answer_undelivered(const ReplyTo& to);
   void bury(const CellPtr& cell, std::string_view reason);
   std::unique_ptr<Worker> take_blank(std::size_t heap_bytes_max);
 

@@ -36,6 +36,27 @@ std::unique_ptr<Worker> Host::take_blank(std::size_t heap_bytes_max) {
   return blank;
 }
 
+// The Worker is gone and never saw the call: it may safely be sent again.
+void Host::answer_undelivered(const ReplyTo& to) {
+  if (to.caller != 0) {
+    CallError lost = error_of(Fault::IsolateLost);
+    lost.undelivered = true;
+    if (calls_.erase(to.call) > 0) post(to.caller, ReturnEvent{to.call, std::move(lost)});
+    return;
+  }
+  questions_.erase(to.question);
+  const FaultInfo& lost = info_of(Fault::IsolateLost);
+  protocol::ErrorInfo info;
+  info.fault = lost.code;
+  info.name = "Error";
+  info.message = lost.message;
+  info.undelivered = true;
+  protocol::Return result;
+  result.question = to.question;
+  result.outcome = info;
+  send(result);
+}
+
 void Host::bury(const CellPtr& cell, std::string_view reason) {
   cells_.erase(cell->id);
   by_use_.erase(cell->place);
@@ -50,22 +71,7 @@ void Host::bury(const CellPtr& cell, std::string_view reason) {
   // What came too late is answered here: the isolate runs no more.
   for (Event& event : cell->mailbox) {
     if (auto* invoke = std::get_if<InvokeEvent>(&event)) {
-      CallError lost = error_of(Fault::IsolateLost);
-      lost.undelivered = true;
-      protocol::Return result;
-      if (invoke->reply_to.caller != 0) {
-        post(invoke->reply_to.caller, ReturnEvent{invoke->reply_to.call, std::move(lost)});
-        continue;
-      }
-      questions_.erase(invoke->reply_to.question);
-      result.question = invoke->reply_to.question;
-      protocol::ErrorInfo info;
-      info.fault = lost.fault;
-      info.name = lost.name;
-      info.message = lost.message;
-      info.undelivered = true;
-      result.outcome = info;
-      send(result);
+      answer_undelivered(invoke->reply_to);
     }
   }
   cell->mailbox.clear();

@@ -81,17 +81,7 @@ void Host::on_load(const protocol::Load& load) {
 void Host::on_invoke(const protocol::Invoke& invoke) {
   const CellPtr cell = find(invoke.target.number);
   if (cell == nullptr) {
-    CallError lost = error_of(Fault::IsolateLost);
-    protocol::Return result;
-    result.question = invoke.question;
-    protocol::ErrorInfo info;
-    info.fault = lost.fault;
-    info.name = lost.name;
-    info.message = lost.message;
-    info.undelivered = true;
-    result.outcome = info;
-    send(result);
-    return;
+    return answer_undelivered({invoke.question, 0, 0});
   }
   InvokeEvent event;
   event.reply_to.question = invoke.question;

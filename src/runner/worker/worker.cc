@@ -186,6 +186,11 @@ void WorkerImpl::step(std::uint32_t id, Body&& body) {
   const std::uint64_t allowed =
       is_startup ? static_cast<std::uint64_t>(context_.spec().limits.startup_cpu.count()) * kNanosPerMilli
                  : cpu_left(id);
+  // The monitor stops events that run long; many short ones end here, when nothing is left for the next.
+  if (!is_startup && invocation != nullptr && allowed <= 1) {
+    condemn(Fault::CpuLimit, id);
+    return;
+  }
   slot_->open({.target = &isolate_,
                .worker = context_.spec().id,
                .question = question,
