@@ -1,8 +1,11 @@
+include(cmake/sqlite.cmake)
+
 # The rooms, lowest first: the one place that says who may import whom.
 room(base LINK fmt::fmt)
 room(io USES base LINK Boost::headers Threads::Threads)
 room(protocol USES base LINK CapnProto::capnp)
 room(sandbox USES base LINK PkgConfig::SECCOMP)
+room(sql USES base LINK insula_sqlite)
 room(supervisor/config USES base LINK Boost::json PkgConfig::TOMLPLUSPLUS)
 room(cli USES base supervisor/config)
 room(supervisor/http USES base io LINK Boost::headers)
