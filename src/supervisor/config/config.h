@@ -39,6 +39,31 @@ struct AssetsBinding {
   std::filesystem::path directory;
 };
 
+struct DurableObjectBinding {
+  std::string name;
+  std::string class_name;
+  std::string script;  // the static Worker that has the class; empty: this one
+};
+// One step of the history of a Worker's Durable Object classes, in the order of the file.
+struct Migration {
+  struct Rename {
+    std::string from;
+    std::string to;
+  };
+  std::string tag;
+  std::vector<std::string> new_classes;
+  std::vector<Rename> renamed_classes;
+  std::vector<std::string> deleted_classes;
+};
+struct WorkflowBinding {
+  std::string name;
+  std::string workflow;    // its name, known to operators; unique in the configuration
+  std::string class_name;
+  std::string script;      // the static Worker that has the class; empty: this one
+  std::uint32_t steps_max = 10000;
+  std::uint32_t concurrency_max = 1000;  // instances of it that run at a time
+};
+
 struct Worker {
   std::string name;
   std::filesystem::path directory;  // where the configuration file lies
@@ -51,6 +76,9 @@ struct Worker {
   std::vector<LoaderBinding> loaders;
   std::vector<ServiceBinding> services;
   std::optional<AssetsBinding> assets;
+  std::vector<DurableObjectBinding> durable_objects;
+  std::vector<Migration> migrations;
+  std::vector<WorkflowBinding> workflows;
   WorkerLimits limits = kHostLimits;
 };
 
