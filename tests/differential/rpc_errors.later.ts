@@ -50,12 +50,12 @@ export default class extends WorkerEntrypoint {}
 const prelude = `import * as workers from 'cloudflare:workers'; globalThis.workers = workers;
 // What of an error can be seen, besides where it comes from.
 globalThis.about = (error) => (error instanceof Error || error instanceof DOMException) ? {
-  name: error.name, message: error.message.slice(0, 200), kind: error.constructor.name, own: Object.keys(error).sort().map((key) => [key, typeof error[key] === 'object' && error[key] instanceof Error ? 'an error' : error[key]]),
+  name: error.name, message: error.message.slice(0, 200), kind: error.constructor.name, own: error instanceof DOMException ? [] : Object.keys(error).filter((key) => key !== 'name' && key !== 'cause').sort().map((key) => [key, error[key]]),
   remote: error.remote, cause: error.cause instanceof Error ? globalThis.about(error.cause) : error.cause } : { thrown: error };
 `;
 const setup = {
   others: [target],
-  services: [{ binding: 'T', service: 'target', entrypoint: 'Class' }, { binding: 'NOPE', service: 'target', entrypoint: 'Class' }],
+  services: [{ binding: 'T', service: 'target', entrypoint: 'Class' }],
   loaders: [{ binding: 'LOADER' }],
   prelude,
 };
@@ -162,14 +162,9 @@ probes('rpc: errors of the runtime', {
     const list = [];
     for (const method of ['hangs', 'hangsLater']) {
       const error: any = await caught(() => env.T[method]());
-      list.push([error.name, error.message.split(' See ')[0], error.remote]);
+      list.push([error.name, error.message.slice(0, 131), error.remote]);
     }
     return list;
-  },
-  'a method of an object that never settles': async ({ env, caught }) => {
-    const thing = await env.T.thing();
-    const error: any = await caught(() => thing.hangs());
-    return [error.name, error.message.split(' See ')[0], error.remote];
   },
   'an aborted invocation': async ({ env, caught }) => {
     const { about } = globalThis as any;
