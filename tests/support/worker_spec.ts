@@ -16,6 +16,7 @@ export interface WorkerSpec {
   vars?: Record<string, unknown>;
   loaders?: { binding: string; id?: string }[];
   services?: { binding: string; service: string; entrypoint?: string }[];
+  objects?: { binding: string; class: string; script?: string }[]; // Durable Objects; `script` names another Worker
   assets?: { binding?: string; files: Record<string, string | Uint8Array> }; // Insula only
   limits?: { cpu_ms?: number; subrequests?: number }; // Insula only
 }
@@ -47,10 +48,18 @@ export function writeWrangler(folder: string, worker: WorkerSpec): string {
     vars: worker.vars,
     worker_loaders: worker.loaders,
     services: worker.services,
+    durable_objects: worker.objects && {
+      bindings: worker.objects.map((object) => ({ name: object.binding, class_name: object.class, script_name: object.script })),
+    },
+    migrations: ownClasses(worker).length > 0 ? [{ tag: 'v1', new_sqlite_classes: ownClasses(worker) }] : undefined,
     assets,
     limits: worker.limits,
   }, null, 2));
   return path;
+}
+
+function ownClasses(worker: WorkerSpec): string[] {
+  return [...new Set((worker.objects ?? []).filter((object) => object.script === undefined).map((object) => object.class))];
 }
 
 // Writes the peer's configuration with all Workers; the first one gets the socket named "http".
@@ -60,12 +69,12 @@ export function writeCapnp(folder: string, workers: WorkerSpec[]): string {
       modules = [(name = "index.js", esModule = embed ${quoted(`${worker.name}.js`)})],
       compatibilityDate = ${quoted(worker.compatibilityDate ?? kCompatibilityDate)},
       compatibilityFlags = [${(worker.compatibilityFlags ?? []).map(quoted).join(', ')}],
-      bindings = [${capnpBindings(worker).join(', ')}])),`);
+      bindings = [${capnpBindings(worker).join(', ')}]${capnpObjects(worker)})),`);
   const path = join(folder, 'config.capnp');
   writeFile(path, `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
-${services.join('\n')}
+${services.join('\n')}${disk(folder, workers)}
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = ${quoted(workers[0]!.name)})],
 );
@@ -86,7 +95,25 @@ function capnpBindings(worker: WorkerSpec): string[] {
     const target = entrypoint === undefined ? '' : `, entrypoint = ${quoted(entrypoint)}`;
     bindings.push(`(name = ${quoted(binding)}, service = (name = ${quoted(service)}${target}))`);
   }
+  for (const { binding, class: className, script } of worker.objects ?? []) {
+    const target = script === undefined ? quoted(className) : `(className = ${quoted(className)}, serviceName = ${quoted(script)})`;
+    bindings.push(`(name = ${quoted(binding)}, durableObjectNamespace = ${target})`);
+  }
   return bindings;
+}
+
+function capnpObjects(worker: WorkerSpec): string {
+  const spaces = ownClasses(worker).map((name) => `(className = ${quoted(name)}, uniqueKey = ${quoted(`${worker.name}-${name}`)}, enableSql = true)`);
+  return spaces.length === 0 ? '' : `,
+      durableObjectNamespaces = [${spaces.join(', ')}], durableObjectStorage = (localDisk = "objects")`;
+}
+
+// A folder for the objects' databases, only when there are objects.
+function disk(folder: string, workers: WorkerSpec[]): string {
+  if (workers.every((worker) => ownClasses(worker).length === 0)) return '';
+  const path = join(folder, 'objects');
+  mkdirSync(path, { recursive: true });
+  return `\n    (name = "objects", disk = (path = ${quoted(path)}, writable = true)),`;
 }
 
 function quoted(text: string): string {
