@@ -5,7 +5,15 @@ if(NOT EXISTS ${SQLITE_SOURCE}/sqlite3.c)
   message(FATAL_ERROR "SQLite's source is missing: no ${SQLITE_SOURCE}/sqlite3.c; run `npm ci`")
 endif()
 
-add_library(insula_sqlite STATIC ${SQLITE_SOURCE}/sqlite3.c)
+set(SQLITE_COUNTING ${CMAKE_BINARY_DIR}/generated/sqlite3.c)
+add_custom_command(
+  OUTPUT ${SQLITE_COUNTING}
+  COMMAND ${CMAKE_COMMAND} -DFROM=${SQLITE_SOURCE}/sqlite3.c -DTO=${SQLITE_COUNTING}
+          -P ${CMAKE_SOURCE_DIR}/cmake/sqlite_counters.cmake
+  DEPENDS ${SQLITE_SOURCE}/sqlite3.c ${CMAKE_SOURCE_DIR}/cmake/sqlite_counters.cmake
+  COMMENT "Adding row counters to SQLite")
+
+add_library(insula_sqlite STATIC ${SQLITE_COUNTING})
 target_include_directories(insula_sqlite SYSTEM INTERFACE ${SQLITE_SOURCE})
 target_compile_options(insula_sqlite PRIVATE -w -O2)
 set_target_properties(insula_sqlite PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)

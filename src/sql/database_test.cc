@@ -143,6 +143,61 @@ TEST(Database, AFileIsThereAgainAfterClosing) {
   std::filesystem::remove_all(folder);
 }
 
+struct Counted {
+  const char* text;
+  std::uint32_t read;
+  std::uint32_t written;
+};
+
+// In this order on one database; the figures are what the peer reports.
+constexpr Counted kCounted[] = {
+    {"insert into t values(1,2,3)", 1, 2},
+    {"insert into t values(2,2,3),(3,4,5),(4,4,4)", 3, 6},
+    {"select * from t", 4, 0},
+    {"select * from t where a=2", 1, 0},
+    {"select * from t where a=99", 1, 0},
+    {"select * from t where b=4", 2, 0},
+    {"select * from t where c=4", 4, 0},
+    {"select count(*) from t", 4, 0},
+    {"update t set c=9 where a=1", 1, 1},
+    {"update t set b=9 where a=1", 1, 2},
+    {"update t set b=10", 4, 8},
+    {"update t set a=100 where a=1", 3, 2},
+    {"delete from t where a=2", 1, 1},
+    {"delete from t", 0, 3},
+    {"select max(a) from t", 1, 0},
+    {"insert into t values(1,2,3) returning *", 2, 2},
+    {"insert into t select a+100,b,c from t", 3, 2},
+    {"replace into t values(1,5,5)", 1, 2},
+    {"insert into t values(1,5,5) on conflict do update set c=7", 1, 1},
+    {"with recursive x(n) as (select 1 union all select n+1 from x where n<5) select * from x", 6, 0},
+    {"select * from t x join t y", 6, 0},
+    {"select * from t order by c", 4, 0},
+    {"drop index tb", 3, 0},
+    {"create index tb on t(b)", 6, 3},
+    {"create table wr(a primary key, b) without rowid", 1, 2},
+    {"insert into wr values(1,2),(2,3)", 0, 2},
+    {"select * from wr where a=1", 1, 0},
+    {"create table n(a,b)", 1, 2},
+    {"insert into n values(1,2)", 0, 1},
+    {"delete from n where a=1", 1, 1},
+    {"select 1", 0, 0},
+    {"select * from t where a in (1,101,7)", 6, 0},
+    {"select exists(select 1 from t where a=1)", 1, 0},
+};
+
+TEST(Database, CountsRowsAsThePeerDoes) {
+  Database database = in_memory();
+  ASSERT_TRUE(database.run("create table t(a integer primary key,b,c); create index tb on t(b)"));
+  for (const Counted& counted : kCounted) {
+    auto statement = database.prepare(counted.text);
+    ASSERT_TRUE(statement) << counted.text << ": " << statement.error().message();
+    ASSERT_TRUE(statement->run()) << counted.text;
+    EXPECT_EQ(statement->rows_read(), counted.read) << counted.text;
+    EXPECT_EQ(statement->rows_written(), counted.written) << counted.text;
+  }
+}
+
 TEST(Database, AHeapBudgetEndsInOutOfMemoryAndTheConnectionGoesOn) {
   Database database = in_memory();
   HeapBudget budget(512 * 1024);

@@ -15,6 +15,10 @@ namespace {
 // An empty view may have no address, which SQLite would take for NULL.
 const char* address_of(std::string_view text) { return text.data() == nullptr ? "" : text.data(); }
 
+// Where cmake/sqlite_counters.cmake put our two counters.
+constexpr int kStatusRowsRead = 10;
+constexpr int kStatusRowsWritten = 11;
+
 }  // namespace
 
 Statement& Statement::operator=(Statement&& other) noexcept {
@@ -102,6 +106,14 @@ BytesView Statement::column_blob(int column) const noexcept {
   const void* const bytes = sqlite3_column_blob(handle_, column);
   if (bytes == nullptr) return {};
   return {static_cast<const char*>(bytes), static_cast<std::size_t>(sqlite3_column_bytes(handle_, column))};
+}
+
+std::uint32_t Statement::rows_read() const noexcept {
+  return static_cast<std::uint32_t>(sqlite3_stmt_status(handle_, kStatusRowsRead, 0));
+}
+
+std::uint32_t Statement::rows_written() const noexcept {
+  return static_cast<std::uint32_t>(sqlite3_stmt_status(handle_, kStatusRowsWritten, 0));
 }
 
 }  // namespace insula::sql

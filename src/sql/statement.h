@@ -85,6 +85,10 @@ class Statement {
   std::string_view column_text(int column) const noexcept;
   BytesView column_blob(int column) const noexcept;
 
+  // Rows visited and rows written (index entries count) since the statement was made.
+  std::uint32_t rows_read() const noexcept;
+  std::uint32_t rows_written() const noexcept;
+
   sqlite3_stmt* handle() const noexcept { return handle_; }
   explicit operator bool() const noexcept { return handle_ != nullptr; }
 
