@@ -104,9 +104,9 @@ probes('rpc: errors that cross', {
   'of a callback, seen by the callee and back': async ({ env, caught }) =>
     (globalThis as any).about(await caught(() => env.T.calls(() => { throw Object.assign(new TypeError('mine'), { code: 1 }); }))),
   'through a Worker that forwards': async ({ env, caught }) => (globalThis as any).about(await caught(() => env.T.forwards('code'))),
-  'the marks of the runtime cannot be forged': async ({ env, caught }) => {
+  'remote cannot be forged, other marks are properties like any': async ({ env, caught }) => {
     const error: any = await caught(() => env.T.throws('remoteSet'));
-    return [error.message, error.remote];
+    return [error.message, error.remote, error.retryable, error.overloaded, error.durableObjectReset, error.durableObjectId];
   },
   'the stack is that of the caller': async ({ env, caught }) => {
     const error: any = await caught(() => env.T.deepInTheCallee());
