@@ -52,6 +52,12 @@ inline constexpr std::size_t kInlineBodyBytesMax = 64 * kKiB;   // larger or unf
 inline constexpr std::size_t kStreamChunkBytesMax = 64 * kKiB;  // one Data frame
 inline constexpr std::size_t kStreamWindowBytesMax = 1 * kMiB;  // credit outstanding on one stream
 inline constexpr std::size_t kRpcBytesMax = 32 * kMiB;
+inline constexpr std::size_t kPayloadCapabilitiesMax = 4096;     // riding with one value
+inline constexpr std::size_t kPayloadStreamsMax = 64;
+inline constexpr std::size_t kPropsDepthMax = 4;                 // props of an entrypoint in props of an entrypoint ...
+inline constexpr std::size_t kImportsPerRunnerMax = 400000;      // capabilities that one runner holds at a time
+inline constexpr std::size_t kExportsPerWorkerMax = 100000;      // live stubs to objects of one Worker
+inline constexpr std::size_t kRpcCallsPerWorkerMax = 4096;       // in flight
 inline constexpr std::size_t kRunnerQueueBytesMax = 192 * kMiB;  // unsent towards one runner before it counts as stuck
 inline constexpr milliseconds kRunnerHeartbeatMax{2000};
 
@@ -70,6 +76,14 @@ struct HttpLimits {
   std::size_t connections_per_address_max = 256;
   std::size_t pipelined_max = 16;  // requests answered in order; further ones wait in the socket
 };
+
+// WebSockets (threat-model.md section 9).
+inline constexpr std::size_t kSocketMessageBytesMax = 32 * kMiB;  // received, over all fragments; then close 1009
+inline constexpr std::uint32_t kSocketFragmentsMax = 65536;       // of one message; then close 1008
+inline constexpr std::size_t kSocketPieceBytesMax = 64 * kKiB;    // of a message, handed on at a time
+inline constexpr std::size_t kSocketWindowBytes = 256 * kKiB;     // credit outstanding in one direction of one socket
+inline constexpr std::size_t kSocketsPerTenantMax = 1000;
+inline constexpr milliseconds kSocketCloseWithin{10000};          // for the other side's answer to our Close frame
 
 // Admission, per tenant.
 inline constexpr std::size_t kConcurrencyPerTenantMax = 64;

@@ -71,6 +71,7 @@ void Connection::pump() {
     is_corked_ = false;
     flush();
     if (response_ == Response::Streaming) grant_response();
+    if (phase_ == Phase::Upgraded) takeover_->on_written();
     // The response may be fed by this connection's own request body: what was granted just now is not read by the loop
     // above any more.
     if (phase_ == Phase::Exchange && body_source_ != nullptr && body_source_->credit_bytes() > 0 &&
@@ -104,6 +105,8 @@ Connection::Step Connection::step() {
       return step_head();
     case Phase::Exchange:
       return step_body();
+    case Phase::Upgraded:
+      return step_upgraded();
     case Phase::Linger:
       in_ = {};
       return Step::NeedInput;
@@ -168,6 +171,7 @@ void Connection::begin_exchange() {
   exchange.head_.target = head.target;
   exchange.head_.authority = head.authority;
   exchange.head_.headers = head.headers;
+  exchange.head_.wants_websocket = head.wants_websocket;
   exchange.head_.client_address = exchange.own_address(address_text_);
   exchange.body_ = RequestBody();
   phase_ = Phase::Exchange;
@@ -274,6 +278,7 @@ void Connection::finish_closing() {
 void Connection::check_timeouts(Monotonic now) {
   if (phase_ == Phase::Closed) return;
   finished_source_.reset();
+  if (phase_ == Phase::Upgraded) takeover_->on_tick(now);
   if (now >= write_deadline_) {
     ++server_.counters().timeouts;
     tear_down(Error(ErrorCode::TimedOut, "http: the client does not read"));
@@ -310,6 +315,8 @@ void Connection::check_timeouts(Monotonic now) {
 void Connection::start_draining() {
   if (phase_ == Phase::Head && in_.empty() && !is_readable_ && unsent_bytes() == 0) {
     tear_down(Error(ErrorCode::Cancelled, "http: the server is going away"));
+  } else if (phase_ == Phase::Upgraded) {
+    takeover_->on_draining();
   }
 }
 
@@ -353,6 +360,7 @@ void Connection::tear_down(const Error& why) {
   if (response_ != Response::Done) cancel_exchange(why);
   response_ = Response::Done;
   if (const auto source = std::move(body_source_)) source->fail(why);
+  end_takeover(why);
   server_.remove(*this);
 }
 

@@ -31,12 +31,13 @@
 #include "src/supervisor/http/poller.h"
 #include "src/supervisor/http/request_body.h"
 #include "src/supervisor/http/response_head.h"
+#include "src/supervisor/http/takeover.h"
 
 namespace insula::http {
 
 class ServerCore;
 
-class Connection final : public Poller::Watcher, public io::ByteSink, public RequestBodySource::Feeder {
+class Connection final : public Poller::Watcher, public io::ByteSink, public RequestBodySource::Feeder, public Wire {
  public:
   Connection(ServerCore& server, Fd socket, AddressKey address, std::string address_text);
   ~Connection() override;
@@ -57,7 +58,16 @@ class Connection final : public Poller::Watcher, public io::ByteSink, public Req
   // From the exchange in hand.
   void respond(const ResponseHead& head, BytesView body);
   void respond(const ResponseHead& head, io::ByteSourcePtr body, std::optional<std::uint64_t> length);
+  void upgrade(const ResponseHead& head, std::shared_ptr<Takeover> takeover);
   void abort();
+
+  // From whoever has taken the connection over.
+  void write(BytesView bytes) override;
+  std::size_t unwritten_bytes() const noexcept override { return unsent_bytes(); }
+  void resume() override;
+  void finish() override;
+  void abandon() override;
+  Monotonic now() const noexcept override;
 
   // From the source of a streamed response.
   void on_data(BytesView bytes) override;
@@ -75,6 +85,7 @@ class Connection final : public Poller::Watcher, public io::ByteSink, public Req
   enum class Phase : std::uint8_t {
     Head,      // waits for a request, or reads its head
     Exchange,  // a request is handed over: its body, its response, or both are under way
+    Upgraded,  // answered with 101: the bytes are another's
     Closing,   // the last response waits for the socket
     Linger,    // our side is shut; reads and drops, so that the client gets the response and not a reset
     Closed,
@@ -101,6 +112,10 @@ class Connection final : public Poller::Watcher, public io::ByteSink, public Req
   void finish_closing();
   void tear_down(const Error& why);
   void cancel_exchange(const Error& why);
+
+  // connection_upgrade.cc
+  Step step_upgraded();
+  void end_takeover(const Error& why);
 
   // connection_write.cc: writing.
   struct Plan {
@@ -157,6 +172,8 @@ class Connection final : public Poller::Watcher, public io::ByteSink, public Req
   std::uint64_t discarded_bytes_ = 0;
   std::shared_ptr<RequestBodySource> body_source_;
   std::shared_ptr<ConnectionExchange> exchange_;  // reused when the handler has let go of it
+
+  std::shared_ptr<Takeover> takeover_;
 
   // Output.
   Bytes output_;

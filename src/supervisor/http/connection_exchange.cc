@@ -22,6 +22,14 @@ void ConnectionExchange::respond(const ResponseHead& head, io::ByteSourcePtr bod
   }
 }
 
+void ConnectionExchange::upgrade(const ResponseHead& head, std::shared_ptr<Takeover> takeover) {
+  if (connection_ != nullptr) {
+    connection_->upgrade(head, std::move(takeover));
+  } else {
+    takeover->on_gone(Error(ErrorCode::Cancelled, "http: the client went away"));
+  }
+}
+
 void ConnectionExchange::abort() {
   if (connection_ != nullptr) connection_->abort();
 }

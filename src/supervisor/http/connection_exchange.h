@@ -20,6 +20,7 @@ class ConnectionExchange final : public Exchange {
   RequestBody& body() override { return body_; }
   void respond(const ResponseHead& head, BytesView body) override;
   void respond(const ResponseHead& head, io::ByteSourcePtr body, std::optional<std::uint64_t> length) override;
+  void upgrade(const ResponseHead& head, std::shared_ptr<Takeover> takeover) override;
   void abort() override;
   void on_cancelled(std::function<void()> callback) override;
 

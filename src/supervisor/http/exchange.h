@@ -19,6 +19,8 @@
 
 namespace insula::http {
 
+class Takeover;
+
 // Views stay valid until the exchange is answered completely.
 struct RequestHead {
   std::string_view method;     // as sent, a token: "GET"
@@ -27,6 +29,7 @@ struct RequestHead {
   BytesView headers;           // header block (base/header_block.h), hop-by-hop fields removed
   std::string_view client_address;  // "127.0.0.1"
   bool is_secure = false;
+  bool wants_websocket = false;  // GET, Connection: upgrade, Upgrade: websocket, no body; `headers` then has `upgrade`
 };
 
 struct RequestBody {
@@ -53,6 +56,10 @@ class Exchange {
   // Answers with a stream; length given: Content-Length, else chunked. A failing stream cuts the connection.
   virtual void respond(const ResponseHead& head, io::ByteSourcePtr body,
                        std::optional<std::uint64_t> length) = 0;
+  // Answers a request that wants_websocket with 101, and hands the connection over. The fields are the caller's with
+  // our own Connection and Upgrade; head.status is 101. on_gone() only: the client has gone already, or the fields
+  // cannot be sent.
+  virtual void upgrade(const ResponseHead& head, std::shared_ptr<Takeover> takeover) = 0;
   // Cuts the connection.
   virtual void abort() = 0;
 

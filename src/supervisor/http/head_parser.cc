@@ -69,7 +69,8 @@ HeadOutcome HeadParser::parse_all(BytesView input, HeadStorage& storage) {
   head_ = ParsedHead();
   field_count_ = 0;
   absolute_authority_ = {};
-  has_host_ = has_transfer_encoding_ = says_close_ = says_keep_alive_ = false;
+  has_host_ = has_transfer_encoding_ = says_close_ = says_keep_alive_ = says_upgrade_ = false;
+  websocket_upgrades_ = 0;
   nominated_count_ = 0;
 
   // A field shrinks by one byte when it loses "\r\n" and ":" and gains two NULs, so the input's size is room enough.
@@ -217,7 +218,8 @@ HeadParser::FieldUse HeadParser::use_field(std::string_view name, char* value_st
       head_.expects_continue = true;
       return FieldUse::Drop;
     case 7:
-      return name == "upgrade" || name == "trailer" ? FieldUse::Drop : FieldUse::Keep;
+      if (name == "upgrade") return use_upgrade(value);
+      return name == "trailer" ? FieldUse::Drop : FieldUse::Keep;
     case 10:
       if (name == "connection") return use_connection(value);
       return name == "keep-alive" ? FieldUse::Drop : FieldUse::Keep;
@@ -242,6 +244,13 @@ HeadParser::FieldUse HeadParser::use_field(std::string_view name, char* value_st
   }
 }
 
+// What a client may ask to change to is one thing, and everything else it can ask for is ignored, as the RFC allows.
+HeadParser::FieldUse HeadParser::use_upgrade(std::string_view value) {
+  if (!equals_ignoring_case(value, "websocket")) return FieldUse::Drop;
+  if (websocket_upgrades_ < 2) ++websocket_upgrades_;
+  return FieldUse::Keep;  // until finish() knows the rest
+}
+
 HeadParser::FieldUse HeadParser::use_host(char* value, std::size_t value_bytes) {
   if (has_host_) return refuse(400, "Host is repeated");
   has_host_ = true;
@@ -261,6 +270,7 @@ HeadParser::FieldUse HeadParser::use_connection(std::string_view value) {
     } else if (!is_token(option) || nominated_count_ == nominated_.size()) {
       is_well_formed = false;
     } else {
+      if (equals_ignoring_case(option, "upgrade")) says_upgrade_ = true;
       nominated_[nominated_count_++] = option;
     }
   });
@@ -279,7 +289,9 @@ HeadOutcome HeadParser::finish(char* block_end) {
     return reject(413, "the request body is too large");
   }
   head_.keep_alive = !says_close_ && (!head_.is_http_1_0 || says_keep_alive_);
-  if (nominated_count_ > 0) remove_nominated_fields();
+  head_.wants_websocket = websocket_upgrades_ == 1 && says_upgrade_ && !head_.is_http_1_0 && head_.method == "GET" &&
+                          !head_.is_chunked && head_.content_length.value_or(0) == 0;
+  if (nominated_count_ > 0 || websocket_upgrades_ > 0) remove_nominated_fields();
   return HeadOutcome::Complete;
 }
 
@@ -287,6 +299,7 @@ HeadOutcome HeadParser::finish(char* block_end) {
 void HeadParser::remove_nominated_fields() {
   const auto is_nominated = [this](std::string_view name) {
     if (name == "host" || name == "content-length") return false;  // what everybody needs cannot be taken away
+    if (name == "upgrade") return !head_.wants_websocket;
     for (std::size_t i = 0; i < nominated_count_; ++i) {
       if (equals_ignoring_case(nominated_[i], name)) return true;
     }

@@ -47,12 +47,13 @@ struct ParsedHead {
   std::string_view method;
   std::string_view target;     // origin form
   std::string_view authority;  // lower case
-  BytesView headers;           // header block without hop-by-hop fields and Expect
+  BytesView headers;           // header block without hop-by-hop fields (but see wants_websocket) and Expect
   std::optional<std::uint64_t> content_length;
   bool is_chunked = false;
   bool is_http_1_0 = false;
   bool keep_alive = true;
   bool expects_continue = false;
+  bool wants_websocket = false;  // asks to go on as a WebSocket; only then `headers` has `upgrade`
 };
 
 struct HeadRejection {
@@ -89,6 +90,7 @@ class HeadParser {
   enum class FieldUse : std::uint8_t { Keep, Drop, Reject };
   FieldUse use_field(std::string_view name, char* value, std::size_t value_bytes);
   FieldUse use_host(char* value, std::size_t value_bytes);
+  FieldUse use_upgrade(std::string_view value);
   FieldUse use_connection(std::string_view value);
   FieldUse refuse(int status, std::string_view reason) noexcept;
   void remove_nominated_fields();
@@ -106,6 +108,8 @@ class HeadParser {
   bool has_transfer_encoding_ = false;
   bool says_close_ = false;
   bool says_keep_alive_ = false;
+  bool says_upgrade_ = false;            // among the options of Connection
+  std::uint8_t websocket_upgrades_ = 0;  // fields Upgrade: websocket
   std::array<std::string_view, 16> nominated_{};  // fields that Connection calls hop-by-hop
   std::size_t nominated_count_ = 0;
 

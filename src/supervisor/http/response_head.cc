@@ -237,4 +237,19 @@ bool append_response_head(Bytes& out, const ResponseHead& head, const Framing& f
   return true;
 }
 
+bool append_switching_head(Bytes& out, const ResponseHead& head, std::string_view protocol, const HttpLimits& limits) {
+  if (head.status != 101 || head.headers.size() > limits.header_bytes_max) return false;
+  const std::size_t before = out.size();
+  append_status_line(out, head.status, "Switching Protocols");
+  out.append("Connection: Upgrade\r\nUpgrade: ");
+  out.append(protocol);
+  out.append("\r\n");
+  if (!append_fields(out, head.headers, limits.header_count_max).is_valid) {
+    out.resize(before);
+    return false;
+  }
+  out.append("\r\n");
+  return true;
+}
+
 }  // namespace insula::http

@@ -51,4 +51,7 @@ class DateLine {
 bool append_response_head(Bytes& out, const ResponseHead& head, const Framing& framing, const DateLine& date,
                           const HttpLimits& limits);
 
+// The same for the head of a 101 response that changes to `protocol`; false also for another status.
+bool append_switching_head(Bytes& out, const ResponseHead& head, std::string_view protocol, const HttpLimits& limits);
+
 }  // namespace insula::http
