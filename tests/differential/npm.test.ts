@@ -1,17 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A library that people use, bundled as they bundle it.
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
-
+import { bundle } from '../support/bundle.ts';
 import { sameWorker } from '../support/differential.ts';
-import { root } from '../support/paths.ts';
-
-function bundle(source: string): string {
-  return execFileSync(join(root, 'node_modules/@esbuild/linux-x64/bin/esbuild'), [
-    '--bundle', '--format=esm', '--platform=neutral', '--main-fields=module,main', '--conditions=workerd,worker,browser,import',
-  ], { input: source, cwd: root, encoding: 'utf8' });
-}
 
 sameWorker('Hono: routes, middleware, bodies, cookies, streams', {
   source: bundle(`
