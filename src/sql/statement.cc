@@ -15,10 +15,6 @@ namespace {
 // An empty view may have no address, which SQLite would take for NULL.
 const char* address_of(std::string_view text) { return text.data() == nullptr ? "" : text.data(); }
 
-// Where cmake/sqlite_counters.cmake put our two counters.
-constexpr int kStatusRowsRead = 10;
-constexpr int kStatusRowsWritten = 11;
-
 }  // namespace
 
 Statement& Statement::operator=(Statement&& other) noexcept {

@@ -39,6 +39,10 @@ struct Blob {
 
 enum class ColumnType : std::uint8_t { Integer, Real, Text, Blob, Null };
 
+// For sqlite3_stmt_status(): the two counters that cmake/sqlite_counters.cmake adds to SQLite.
+inline constexpr int kStatusRowsRead = 10;
+inline constexpr int kStatusRowsWritten = 11;
+
 class Statement {
  public:
   Statement() = default;
