@@ -114,13 +114,20 @@ probes('rpc: errors that cross', {
     return [typeof error.stack, /deepInTheCallee/.test(error.stack), /target\.js/.test(error.stack), error.stack.startsWith('Error: where am I'), own.stack.includes('my own stack')];
   },
   'stack overflow': ({ env, caught }) => caught(() => env.T.overflow()),
-  'names and causes at an older date': async ({ env, code, caught }) => {
-    const { about } = globalThis as any;
-    const stub = env.LOADER.load(code(`import { WorkerEntrypoint } from 'cloudflare:workers';
-      export default class extends WorkerEntrypoint {
-        custom() { throw Object.assign(new Error('custom'), { name: 'MyErr' }); }
-        code() { throw Object.assign(new TypeError('typed', { cause: new Error('why') }), { code: 42 }); } }`, { compatibilityDate: '2026-01-01' })).getEntrypoint();
-    return [about(await caught(() => stub.custom())), about(await caught(() => stub.code()))];
+  'names and causes at an older date': {
+    run: async ({ env, code, caught }) => {
+      const { about } = globalThis as any;
+      const stub = env.LOADER.load(code(`import { WorkerEntrypoint } from 'cloudflare:workers';
+        export default class extends WorkerEntrypoint {
+          custom() { throw Object.assign(new Error('custom'), { name: 'MyErr' }); }
+          code() { throw Object.assign(new TypeError('typed', { cause: 'why' }), { code: 42 }); } }`, { compatibilityDate: '2026-01-01' })).getEntrypoint();
+      return [about(await caught(() => stub.custom())), about(await caught(() => stub.code()))];
+    },
+    differs: {
+      reason: 'the newest behaviour is the only one: older dates do not lose names, codes and causes',
+      insula: [{ name: 'MyErr', message: 'custom', kind: 'Error', own: [['remote', true]], remote: true, cause: { $: 'undefined' } },
+        { name: 'TypeError', message: 'typed', kind: 'TypeError', own: [['code', 42], ['remote', true]], remote: true, cause: 'why' }],
+    },
   },
 }, setup);
 

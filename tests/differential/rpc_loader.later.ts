@@ -146,6 +146,11 @@ probes('rpc: capabilities in env and props', {
       async use() { const tries = [() => this.env.P.props, () => this.env.P.ctx, () => this.env.P.ctx.props, () => this.env.P.env]; const list = []; for (const run of tries) list.push(await Promise.resolve().then(run).then((v) => ['got', typeof v], (e) => e.message)); return [list, Object.keys(this.env.P), JSON.stringify(this.env)]; } }`,
     { env: { P: ctx.exports.Power({ props: { secret: 'key' } }) } })).getEntrypoint().use(),
   'a stub received over RPC goes into a tenant\'s env': async ({ env, ctx }) => [await env.HOST.run(ctx.exports.Power({ props: { by: 'argument' } })), await env.HOST.run(env.OTHER)],
+  'capabilities do not count for the size of env': async ({ env, ctx, code }) => {
+    const powers = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`p${n}`, ctx.exports.Power({ props: { n, pad: 'x'.repeat(1000) } })]));
+    return env.LOADER.load(code(`${(globalThis as any).kEntry} export default class extends WorkerEntrypoint { async use() { return [this.env.data.length, (await this.env.powers.p199.who())[0].n]; } }`,
+      { env: { data: 'x'.repeat(1000000), powers } })).getEntrypoint().use();
+  },
   'a tenant gives its power to another Worker': async ({ env, ctx, code }) => env.LOADER.load(code(`${(globalThis as any).kEntry} export default class extends WorkerEntrypoint { use() { return this.env.OTHER.take(this.env.P); } }`,
     { env: { P: ctx.exports.Power({ props: {} }), OTHER: env.OTHER } })).getEntrypoint().use(),
   'a tenant offers its own export to its host': async ({ env, ctx, code }) => env.LOADER.load(code(`${(globalThis as any).kEntry}

@@ -344,3 +344,14 @@ probes('rpc: what outlives a call', {
     return [first, log.includes('disposed aborted'), await caught(() => session.hi())];
   },
 }, { ...setup, services: [...setup.services, { binding: 'L', service: 'target', entrypoint: 'Leaky' }] });
+
+probes('rpc: parameters at an older date', {
+  'the sender\'s stub after it was sent': {
+    run: async ({ env, caught }) => {
+      const { Mine, workers } = globalThis as any;
+      const stub = new workers.RpcStub(new Mine('old'));
+      return [await env.T.use(stub), await caught(() => stub.hi())];
+    },
+    differs: { reason: 'the newest behaviour is the only one: stubs are duplicated, never moved', insula: ['hi old', { none: 'hi old' }] },
+  },
+}, { ...setup, compatibilityDate: '2026-01-01' });
