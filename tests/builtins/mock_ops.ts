@@ -180,5 +180,6 @@ for (const [name, operation] of Object.entries(table)) {
 // Parts are modules like any other here.
 const require = createRequire(import.meta.url);
 (globalThis as unknown as { parts: unknown }).parts = {
+  sockets: () => require("../../src/builtins/web/sockets_part.ts"),
   streams: () => require("../../src/builtins/web/streams_part.ts"),
 };

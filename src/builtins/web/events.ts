@@ -208,14 +208,18 @@ function without(list: readonly Listener[], gone: Listener): Listener[] {
   return kept;
 }
 
-// Calls the listeners of `target` and gives false when one of them prevented the default.
-export function dispatch(target: EventTarget, event: Event): boolean {
+// Calls the listeners of `target`, `first` before all others, and gives false when one of them prevented the default.
+// `failed` hears what they throw.
+export function dispatch(
+  target: EventTarget, event: Event, failed: (error: unknown) => void = reportException, first?: EventHandler | null,
+): boolean {
   const state = stateOf(event);
   const listeners = listenersOf(target);
   state.dispatching = true;
   state.target = target;
   state.current = target;
   state.phase = 2;
+  if (first) call(first, target, event, failed);
   const handlers = listeners === null ? undefined : mapGet(listeners, state.type);
   if (handlers !== undefined) {
     const count = handlers.length;  // Those added while we dispatch wait for the next event.
@@ -225,7 +229,7 @@ export function dispatch(target: EventTarget, event: Event): boolean {
         if (listener.removed || listener.capture !== (pass === 0)) continue;
         if (listener.once) target.removeEventListener(state.type, listener.handler, { capture: listener.capture });
         state.passive = listener.passive;
-        call(listener.handler, target, event);
+        call(listener.handler, target, event, failed);
         state.passive = false;
       }
     }
@@ -238,7 +242,7 @@ export function dispatch(target: EventTarget, event: Event): boolean {
   return !state.canceled;
 }
 
-function call(handler: EventHandler, target: EventTarget, event: Event): void {
+function call(handler: EventHandler, target: EventTarget, event: Event, failed: (error: unknown) => void): void {
   try {
     if (typeof handler === "function") {
       apply(handler, target, [event]);
@@ -248,7 +252,7 @@ function call(handler: EventHandler, target: EventTarget, event: Event): void {
       apply(method, handler, [event]);
     }
   } catch (error) {
-    reportException(error);
+    failed(error);
   }
 }
 

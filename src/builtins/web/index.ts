@@ -76,8 +76,12 @@ const streamClasses = [
   "WritableStreamDefaultWriter",
 ] as const;
 
+// Classes of the part "sockets", likewise.
+const socketClasses = ["WebSocket", "WebSocketPair"] as const;
+
 // For the host: the value of a global that ops.lazy_global() has defined.
 export function lazyGlobal(name: string): unknown {
+  if (name === "WebSocket" || name === "WebSocketPair") return parts.sockets()[name];
   return parts.streams()[name as (typeof streamClasses)[number]];
 }
 
@@ -107,6 +111,7 @@ export const globalEvents = new EventTarget();
 export function installWebGlobals(target: object): void {
   define(target, classes, false);
   for (const name of streamClasses) ops.lazy_global(target, name);
+  for (const name of socketClasses) ops.lazy_global(target, name);
   define(target, functions, true);
   define(target, objects, true);
   define(target, { console }, false);

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the runtime decides for WebSockets: by date and flags, and whose they are.
+
+import type { SocketHost } from "../web/sockets_later.ts";
+import { native } from "./native.ts";
+import { isEnabled } from "./settings.ts";
+
+export const socketHost: SocketHost = {
+  get repliesToClose() {
+    return isEnabled("web_socket_auto_reply_to_close", "web_socket_manual_reply_to_close", "2026-04-07");
+  },
+  get givesBlobs() {
+    return isEnabled("websocket_standard_binary_type", "no_websocket_standard_binary_type", "2026-03-17");
+  },
+  get limitsReasons() {
+    return isEnabled("websocket_close_reason_byte_limit", "no_websocket_close_reason_byte_limit", "2026-03-03");
+  },
+  requireOwner(invocation) {
+    const current = native.invocation();
+    if (current === invocation) return;
+    throw new Error(
+      "Cannot perform I/O on behalf of a different request. I/O objects (such as streams, request/response bodies, " +
+        "and others) created in the context of one request handler cannot be accessed from a different request's " +
+        "handler. This is a limitation of Cloudflare Workers which allows us to improve overall performance. " +
+        "(I/O type: Native)",
+    );
+  },
+  pack: (value) => native.serialize(value),
+  unpack: (bytes) => native.deserialize(bytes),
+};
