@@ -40,6 +40,8 @@ export class Class extends WorkerEntrypoint {
   aborts(reason) { this.ctx.abort(reason); }
   overflow() { const deep = () => deep() + 1; return deep(); }
   fine() { return 'fine'; }
+  stream() { return new Blob(['streamed']).stream(); }
+  response() { return new Response('a body'); }
   fetch(request) { throw Object.assign(new RangeError('from fetch'), { code: 7 }); }
 }
 export default class extends WorkerEntrypoint {}
@@ -190,7 +192,7 @@ probes('rpc: errors of the runtime', {
 // The first request keeps things in globals, the second uses them.
 const kShared = {
   prelude: `${prelude}globalThis.kept = {};
-globalThis.foreign = (error) => error instanceof Error ? [error.name, error.message.slice(0, 52), /\\(I\\/O type: \\w+\\)$/.test(error.message), error.remote] : error;
+globalThis.foreign = (error) => error instanceof Error ? [error.name, error.message.slice(0, 52), /\\(I\\/O type: .+\\)$/.test(error.message), error.remote] : error;
 `,
 };
 probes('rpc: things of another request', {
@@ -200,10 +202,13 @@ probes('rpc: things of another request', {
       if (!kept.thing) {
         kept.thing = await env.T.thing();
         kept.promise = env.T.thing();
+        kept.stream = await env.T.stream();
+        kept.response = await env.T.response();
         await kept.promise;
         return 'kept';
       }
-      return [foreign(await caught(() => kept.thing.hi())), foreign(await caught(() => kept.promise.hi()))];
+      return [foreign(await caught(() => kept.thing.hi())), foreign(await caught(() => kept.promise.hi())), foreign(await caught(() => kept.stream.getReader().read())), foreign(await caught(() => kept.response.text())),
+        foreign(await caught(() => env.T.calls(kept.thing)))];
     },
     times: 2,
   },

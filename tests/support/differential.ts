@@ -8,7 +8,8 @@
 // Worker. What it returns is described as JSON (errors as name and message) and compared. A difference that is wanted
 // is written down with its reason and with what Insula answers instead.
 //
-//   DIFFERENTIAL=peer   asks the peer only and prints what it says: for writing cases
+//   DIFFERENTIAL=peer          asks the peer only and prints what it says: for writing cases
+//   INSULA_ISOLATION=process   runs Insula in that isolation instead of its default
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
@@ -47,6 +48,7 @@ type ProbeSet = Record<string, Probe | ProbeCase>;
 export type GroupOptions = Partial<WorkerSpec> & { insula?: InsulaOptions; others?: WorkerSpec[]; prelude?: string };
 
 const isPeerOnly = process.env.DIFFERENTIAL === 'peer';
+const isolation = process.env.INSULA_ISOLATION as InsulaOptions['isolation'];
 
 // Text that stands in every probing Worker: the tools and the description of values.
 const kPrelude = String.raw`
@@ -169,7 +171,7 @@ function pair(group: string, workers: WorkerSpec[], options: InsulaOptions, decl
       started.push(peer);
       ask.peer = (path, call) => peer.call(path, call);
       if (isPeerOnly) return;
-      const insula = await Insula.start(workers, { flags: ['--allow-private-addresses'], ...options });
+      const insula = await Insula.start(workers, { flags: ['--allow-private-addresses'], ...(isolation && { isolation }), ...options });
       started.push(insula);
       ask.insula = (path, call) => insula.call(path, call);
     });
