@@ -118,5 +118,15 @@ probes('rpc: service stubs travel', {
     return [await back.who(), back instanceof (globalThis as any).workers.ServiceStub];
   },
   'used in a pipeline': ({ env }) => env.NAMED.own().who(),
+  'fetch in a pipeline': ({ env, caught }) => caught(async () => (await env.NAMED.own().fetch('http://x/piped')).text()),
+  'one stub in many values at once': async ({ env, ctx }) => {
+    const stub = ctx.exports.Own({ props: { many: 1 } });
+    const back = await env.NAMED.giveBack({ a: stub, list: [stub, env.SELF, stub] });
+    return [await back.a.who(), await back.list[0].who(), await back.list[1].who(), back.list.length];
+  },
+  'many stubs in one value': async ({ env, ctx }) => {
+    const back = await env.NAMED.giveBack(Array.from({ length: 100 }, (_, n) => ctx.exports.Own({ props: { n } })));
+    return [back.length, (await back[99].who())[2], (await back[0].who())[2]];
+  },
   'an export that was not called is refused': ({ env, ctx, caught }) => caught(() => env.NAMED.kindOf(ctx.exports.Own)).then((error: any) => error.name ?? 'taken'),
 }, setup);

@@ -183,6 +183,7 @@ probes('rpc: requests, responses, headers and blobs', {
     .then((list: any[]) => list.map((one) => one.none ?? [one.name, one.remote])),
   'a Response as argument': ({ env }) => env.T.readResponse(new Response('given', { status: 201, statusText: 'Made', headers: { 'x-given': 'yes' } })),
   'a Response that goes straight to the client': ({ env }) => env.T.response('full'),
+  'members of a Response that is not here yet': ({ env, caught }) => Promise.all([caught(() => env.T.response('json').status), caught(() => env.T.response('json').json())]).then((list: any[]) => list.map((one) => one.none ?? [one.name, one.message])),
   'a Response of another fetch': async ({ env }) => env.T.readResponse(await env.T.response('stream')),
   'a used Request is refused': async ({ env, caught }) => {
     const request = new Request('https://x/', { method: 'POST', body: 'x' });

@@ -11,8 +11,7 @@ import { Origin } from '../support/origin.ts';
 import type { WorkerSpec } from '../support/worker_spec.ts';
 
 const tenantSource = `import { WorkerEntrypoint, RpcTarget } from 'cloudflare:workers';
-class Thing extends RpcTarget { hi() { return 'hi'; } spin() { for (;;) {} } hang() { return new Promise(() => {}); } async ask(origin) { return (await fetch(origin)).text(); } }
-export class Other extends WorkerEntrypoint { hi() { return 'other'; } }
+class Thing extends RpcTarget { hi() { return 'hi'; } spin() { for (;;) {} } async ask(origin) { return (await fetch(origin)).text(); } }
 export default class extends WorkerEntrypoint {
   hi() { return 'hi'; }
   spin() { for (;;) {} }
@@ -48,7 +47,7 @@ const tell = (error) => ({ name: error.name, code: error.code, remote: error.rem
 const spin = () => { let n = 0; while (n < 3e7) n++; return n; };
 const acts = {
   spin: (t) => t.spin(), grow: (t) => t.grow(), hang: (t) => t.hang(), work: (t) => t.work(), hi: (t) => t.hi(),
-  spinInObject: async (t) => (await t.thing()).spin(), hangInObject: async (t) => (await t.thing()).hang(),
+  spinInObject: async (t) => (await t.thing()).spin(),
   many: (t, url) => t.many(Number(url.searchParams.get('n'))), session: (t, url) => t.session(Number(url.searchParams.get('n'))), deeper: (t) => t.deeper(0),
   charged: (t) => t.callHost(spin), logs: (t) => t.logs('x'.repeat(300000)), fetch: async (t) => (await t.fetch('http://t/')).text(),
   after: async (t) => { await t.spin().catch(() => {}); return t.hi(); },
