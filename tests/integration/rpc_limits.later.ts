@@ -25,6 +25,8 @@ export default class extends WorkerEntrypoint {
   deeper(n) { return this.env.POWER.deeper(n + 1); }
   callHost(fn) { return fn(); }
   logs(text) { console.log(text); return 'logged'; }
+  async wait(ms) { await new Promise((resolve) => setTimeout(resolve, ms)); return 'waited'; }
+  functions(count) { return Array.from({ length: count }, () => () => 1); }
   fetch() { return new Response('fetched'); }
 }
 `;
@@ -51,6 +53,17 @@ const acts = {
   many: (t, url) => t.many(Number(url.searchParams.get('n'))), session: (t, url) => t.session(Number(url.searchParams.get('n'))), deeper: (t) => t.deeper(0),
   charged: (t) => t.callHost(spin), logs: (t) => t.logs('x'.repeat(300000)), fetch: async (t) => (await t.fetch('http://t/')).text(),
   after: async (t) => { await t.spin().catch(() => {}); return t.hi(); },
+  flood: async (t) => {
+    const all = await Promise.allSettled(Array.from({ length: 6000 }, () => t.wait(50)));
+    const refused = all.filter((one) => one.status === 'rejected').map((one) => one.reason);
+    return { answered: all.length - refused.length, refused: refused.length, codes: [...new Set(refused.map((error) => error.code ?? error.message))] };
+  },
+  functions: async (t) => {
+    let given = 0;
+    const held = [];
+    try { for (; given < 130; given++) held.push(await t.functions(1000)); } catch (error) { return { given, ...tell(error) }; }
+    return { given };
+  },
   ask: (t, url, env) => t.ask(env.ORIGIN), askObject: async (t, url, env) => (await t.thing()).ask(env.ORIGIN),
   keep: async (t, url, env) => { const thing = await t.thing(); const before = await thing.hi(); await fetch(env.ORIGIN); return [before, await thing.hi().catch(tell), await t.hi()]; },
 };
@@ -145,6 +158,23 @@ for (const isolation of ['shared', 'cordon'] as const) {
       assert.deepEqual(of('hi').slice(0, 3), ['ok', 'hi', false]);
       assert.equal(of('logs')[2], true, 'a log over its limit is marked as cut');
       assert.equal(of('fetch')[0], 'ok');
+    });
+
+    it('more calls at once than may run: the rest is refused with a code, and nobody is lost', async () => {
+      const mark = insula.log.mark();
+      const { got } = await ask('/flooded/flood');
+      assert.equal(got.answered + got.refused, 6000);
+      assert.ok(got.answered >= 64, `${got.answered} were answered`);
+      for (const code of got.codes) assert.match(code, /^ERR_/);
+      assert.deepEqual(await ask('/flooded/hi'), { got: 'hi' });
+      assert.equal(insula.log.all('runner.lost', mark).length, 0);
+    });
+
+    it('more live stubs than may be: a clear error, and the tenant lives on', async () => {
+      const { got } = await ask('/functions/functions');
+      assert.ok(got.given >= 50, JSON.stringify(got));
+      if (got.given < 130) assert.ok(got.message.length > 0 && got.name !== undefined, JSON.stringify(got));
+      assert.deepEqual(await ask('/functions/hi'), { got: 'hi' });
     });
 
     for (const act of ['ask', 'askObject']) {
