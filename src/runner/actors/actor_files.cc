@@ -5,6 +5,7 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
@@ -54,10 +55,30 @@ int file_write(sqlite3_file* base, const void* from, int size, sqlite3_int64 off
   OpenFile& file = self(base);
   const auto at = static_cast<std::uint64_t>(offset);
   const auto bytes = static_cast<std::size_t>(size);
-  if (file.is_log && at + bytes > file.files->log_bytes_max()) return SQLITE_FULL;
+  if (file.is_log) {
+    if (at + bytes > file.files->log_bytes_max()) return SQLITE_FULL;
+    auto& frame = file.files->frame;
+    constexpr std::size_t kHeaderBytes = ActorFiles::kFrameHeaderBytes;
+    if (bytes == kHeaderBytes && at >= file.files->log_end) {
+      frame.offset = at;
+      frame.has_header = true;
+      std::memcpy(frame.bytes.data(), from, kHeaderBytes);
+      return SQLITE_OK;
+    }
+    if (frame.has_header && bytes == kPageBytes && at == frame.offset + kHeaderBytes) {
+      frame.has_header = false;
+      std::memcpy(frame.bytes.data() + kHeaderBytes, from, kPageBytes);
+      if (const int error = file.files->log().write_at(frame.bytes.data(), frame.bytes.size(), frame.offset)) {
+        return failed(file, error, SQLITE_IOERR_WRITE);
+      }
+      file.files->log_end = std::max(file.files->log_end, at + bytes);
+      return SQLITE_OK;
+    }
+  }
   if (const int error = storage(file).write_at(static_cast<const char*>(from), bytes, at)) {
     return failed(file, error, SQLITE_IOERR_WRITE);
   }
+  if (file.is_log) file.files->log_end = std::max(file.files->log_end, at + bytes);
   return SQLITE_OK;
 }
 
@@ -66,6 +87,7 @@ int file_truncate(sqlite3_file* base, sqlite3_int64 size) {
   if (const int error = storage(file).truncate(static_cast<std::uint64_t>(size))) {
     return failed(file, error, SQLITE_IOERR_TRUNCATE);
   }
+  if (file.is_log) file.files->log_end = static_cast<std::uint64_t>(size);
   return SQLITE_OK;
 }
 
@@ -118,7 +140,9 @@ int vfs_open(sqlite3_vfs*, const char* name, sqlite3_file* base, int flags, int*
 // SQLite removes the log of a database that it has emptied into the file: the name is the supervisor's, so it is emptied.
 int vfs_delete(sqlite3_vfs*, const char* name, int) {
   if (current_files == nullptr || !is_log_name(name)) return SQLITE_IOERR_DELETE_NOENT;
-  return current_files->log().truncate(0) == 0 ? SQLITE_OK : SQLITE_IOERR_DELETE;
+  if (current_files->log().truncate(0) != 0) return SQLITE_IOERR_DELETE;
+  current_files->log_end = 0;
+  return SQLITE_OK;
 }
 
 int vfs_access(sqlite3_vfs*, const char* name, int, int* is_there) {

@@ -14,7 +14,8 @@
 //   log, at a commit                    never asked for with NORMAL: the owner does it, for many commits at once
 #pragma once
 
-#include <atomic>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -46,6 +47,16 @@ class ActorFiles {
   bool in_checkpoint = false;
   // The log is empty on the disk, not only in the kernel's memory.
   bool log_was_empty = false;
+  // A frame that is appended to the log is written as its header and then its page: kept until the page comes, the two
+  // are one write. Inside the log SQLite also writes headers alone, so those are never kept.
+  static constexpr std::size_t kFrameHeaderBytes = 24;
+  struct Frame {
+    std::uint64_t offset = 0;
+    bool has_header = false;
+    std::array<char, kFrameHeaderBytes + kPageBytes> bytes{};
+  };
+  Frame frame;
+  std::uint64_t log_end = 0;  // the log's size, as far as this connection has written or found it
   // The first errno that a file gave; 0: none. Kept for messages, SQLite's codes are coarser.
   int first_errno = 0;
 

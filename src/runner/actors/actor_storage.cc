@@ -107,6 +107,7 @@ Result<> ActorStorage::start() {
     files_.log_was_empty = true;
   }
 
+  files_.log_end = log_bytes;
   const Entered entered(files_);
   TRY_VOID(connection_.open({options_.database_bytes_max, options_.cache_bytes}));
   // Reads the schema and, after a crash, the log; a file that is no database is found out here.

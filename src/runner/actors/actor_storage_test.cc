@@ -269,7 +269,7 @@ TEST_F(Storage, AFullDiskFailsTheTurnAndNotTheStorage) {
     disks.run("insert into t values(1)");
     disks.plan->writes_short = is_short;
     disks.plan->write_errno = ENOSPC;
-    disks.plan->fail_write_at = disks.plan->writes + 1;
+    disks.plan->fail_write_at = disks.plan->writes;
     EXPECT_NE(disks.commit().find("SQLITE_FULL"), std::string::npos);
     EXPECT_TRUE(storage().is_critical());
     storage().abandon();
