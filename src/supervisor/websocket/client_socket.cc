@@ -20,6 +20,10 @@ constexpr std::size_t kGrantStepBytes = kSocketWindowBytes / 4;
 }  // namespace
 
 void ClientSocket::attach(io::MessageSink& sink) {
+  if (is_over_) {
+    sink.on_gone(Error(ErrorCode::Cancelled, "websocket: the client went away"));
+    return;
+  }
   sink_ = &sink;
   send_credit_ += static_cast<std::int64_t>(kSocketWindowBytes);
   sink.on_granted(kSocketWindowBytes);
