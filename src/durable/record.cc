@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "src/durable/checksum.h"
+#include "src/base/checksum.h"
 
 namespace insula::durable {
 namespace {

@@ -61,7 +61,8 @@ void Machine::throw_into(std::uint64_t call, std::string name, std::string messa
   answer.how = AnswerStep::How::Throw;
   answer.failure = {std::move(name), std::move(message), {}};
   ++run_->answers;
-  act(gate_, std::move(answer));
+  // A refusal that a rollback causes must not be heard if the rollback itself may yet be forgotten.
+  act(rollback_ ? records_ : gate_, std::move(answer));
 }
 
 void Machine::on(StepAsked& asked) {

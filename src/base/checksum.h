@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
-namespace insula::durable {
+namespace insula {
 
 std::uint32_t crc32c(std::string_view bytes) noexcept;
 
-}  // namespace insula::durable
+}  // namespace insula

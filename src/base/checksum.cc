@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // CRC-32C by eight tables: eight bytes a step, on every processor the same.
-#include "src/durable/checksum.h"
+#include "src/base/checksum.h"
 
 #include <array>
 #include <cstddef>
 #include <cstring>
 
-namespace insula::durable {
+namespace insula {
 namespace {
 
 using Tables = std::array<std::array<std::uint32_t, 256>, 8>;
@@ -48,4 +48,4 @@ std::uint32_t crc32c(std::string_view bytes) noexcept {
   return ~crc;
 }
 
-}  // namespace insula::durable
+}  // namespace insula

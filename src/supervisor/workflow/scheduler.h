@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Scheduler: who may run next. Each workflow has a number of slots; within a workflow the fairness keys take turns, and
+// within a key those that wake go before those that were never started.
+//
+// A waiting instance is a number here, so a tenant with a million of them costs a few megabytes and, because its key
+// has one turn in each round, delays another key's instance by at most one grant per key.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+namespace insula::workflow {
+
+struct SlotLimits {
+  std::uint32_t per_workflow = 1'000;
+  std::uint32_t per_key = 1'000;
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(SlotLimits limits) : limits_(limits) {}
+
+  // What a slot belongs to. Stable as long as the Scheduler.
+  struct Key;
+  Key* key(const std::string& workflow, const std::string& fairness_key);
+  void set_limits(const std::string& workflow, SlotLimits limits);
+
+  void enqueue(Key* key, std::uint64_t ref, bool is_waking);
+  // The next one that may run; it holds a slot of its key from now on.
+  struct Grant {
+    std::uint64_t ref = 0;
+    Key* key = nullptr;
+  };
+  std::optional<Grant> next();
+  void release(Key* key);
+
+  std::uint64_t queued() const noexcept { return queued_; }
+  std::uint64_t granted() const noexcept { return granted_; }
+
+ private:
+  struct Workflow {
+    SlotLimits limits;
+    std::uint32_t granted = 0;
+    std::unordered_map<std::string, Key> keys;
+    std::list<Key*> turns;  // of keys that have somebody waiting and a slot free
+    std::list<Workflow*>::iterator turn;
+    bool has_turn = false;
+  };
+  void update(Key* key);
+  void update(Workflow& workflow);
+
+  const SlotLimits limits_;
+  std::unordered_map<std::string, Workflow> workflows_;
+  std::list<Workflow*> turns_;  // of workflows that could grant
+  std::uint64_t queued_ = 0;
+  std::uint64_t granted_ = 0;
+};
+
+struct Scheduler::Key {
+  Workflow* workflow = nullptr;
+  std::uint32_t granted = 0;
+  std::deque<std::uint64_t> waking;
+  std::deque<std::uint64_t> fresh;
+  std::list<Key*>::iterator turn;
+  bool has_turn = false;
+};
+
+}  // namespace insula::workflow
