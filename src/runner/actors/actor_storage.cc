@@ -51,26 +51,32 @@ Bytes encode(std::int64_t number) {
 
 }  // namespace
 
-Result<std::unique_ptr<ActorStorage>> ActorStorage::open(Fd database, Fd log, const StorageOptions& options) {
+Result<std::unique_ptr<ActorStorage>> ActorStorage::open(Fd database, Fd log, Fd history, std::int64_t now_ms,
+                                                         const StorageOptions& options) {
+  const bool has_history = static_cast<bool>(history);
   return open(std::make_unique<DescriptorFile>(std::move(database)), std::make_unique<DescriptorFile>(std::move(log)),
-              options);
+              has_history ? std::make_unique<DescriptorFile>(std::move(history)) : nullptr, now_ms, options);
 }
 
 Result<std::unique_ptr<ActorStorage>> ActorStorage::open(std::unique_ptr<StorageFile> database,
                                                          std::unique_ptr<StorageFile> log,
+                                                         std::unique_ptr<StorageFile> history, std::int64_t now_ms,
                                                          const StorageOptions& options) {
-  auto storage = std::unique_ptr<ActorStorage>(new ActorStorage(std::move(database), std::move(log), options));
+  auto storage = std::unique_ptr<ActorStorage>(
+      new ActorStorage(std::move(database), std::move(log), std::move(history), options));
+  storage->set_now(now_ms);
   TRY_VOID(storage->start());
   return storage;
 }
 
 ActorStorage::ActorStorage(std::unique_ptr<StorageFile> database, std::unique_ptr<StorageFile> log,
-                           const StorageOptions& options)
+                           std::unique_ptr<StorageFile> history, const StorageOptions& options)
     : options_(options),
       // One transaction may fill the quota and be spilled page by page more than once.
       files_(std::move(database), std::move(log),
              options.checkpoint_hard_bytes + 2 * options.database_bytes_max, options.heap_bytes_max),
-      connection_(files_) {}
+      connection_(files_),
+      history_(history ? std::make_unique<History>(std::move(history), options.history_bytes_max) : nullptr) {}
 
 ActorStorage::~ActorStorage() {
   const Entered entered(files_);
@@ -109,12 +115,50 @@ Result<> ActorStorage::start() {
 
   files_.log_end = log_bytes;
   const Entered entered(files_);
+  if (history_) TRY_VOID(history_->open(files_.now_ms));
+  TRY_VOID(open_connection());
+  TRY(const std::optional<Bookmark> wanted, wanted_restore());
+  is_restoring_ = wanted.has_value();
+  // What a killed owner left in the log may not be on the disk yet, and must be before anybody is told of it.
+  if (log_bytes > 0) TRY_VOID(checkpoint_now());
+  if (wanted) TRY_VOID(restore(*wanted));
+  is_restoring_ = false;
+  return {};
+}
+
+Result<> ActorStorage::open_connection() {
   TRY_VOID(connection_.open({options_.database_bytes_max, options_.cache_bytes}));
   // Reads the schema and, after a crash, the log; a file that is no database is found out here.
   auto looked = connection_.run_own("SELECT count(*) FROM sqlite_schema");
   if (!looked) return std::move(looked).error().within("storage: cannot open the database");
-  // What a killed owner left in the log may not be on the disk yet, and must be before anybody is told of it.
-  if (log_bytes > 0) TRY_VOID(checkpoint_now());
+  return {};
+}
+
+// A note is of the generation that it was made in, or of the one before if an earlier opening was interrupted after its
+// checkpoint. An older one is in the database because a restore brought it back.
+Result<std::optional<Bookmark>> ActorStorage::wanted_restore() {
+  if (!history_) return std::nullopt;
+  auto note = table_.metadata(KeyValueTable::Slot::Restore);
+  if (!note) return std::move(note).error();
+  Bookmark words[2];
+  if (!*note || (*note)->size() != sizeof words) return std::nullopt;
+  std::memcpy(words, (*note)->data(), sizeof words);
+  const std::uint32_t generation = history_->current(0).generation;
+  if (words[0].generation != generation && words[0].generation + 1 != generation) return std::nullopt;
+  return words[1];
+}
+
+Result<> ActorStorage::restore(Bookmark bookmark) {
+  auto possible = history_->check(bookmark, 0);
+  if (!possible) return {};  // it has become too old meanwhile; what is there stays
+  connection_.close();
+  TRY(const std::uint32_t frames, history_->restore(bookmark, files_.log()));
+  files_.log_was_empty = frames == 0;
+  if (const int error = files_.log().size(files_.log_end)) return file_error(error, "cannot look at the log");
+  connection_.note_undone();
+  TRY_VOID(open_connection());
+  connection_.log_frames = frames;
+  if (frames > 0) history_->note_commit(frames, files_.now_ms);
   return {};
 }
 
@@ -212,7 +256,9 @@ Result<> ActorStorage::delete_all(bool and_alarm) {
   sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, attached_max);
   if (!emptied) return std::move(emptied).error();
   committed_.fetch_add(1, std::memory_order_acq_rel);
+  if (history_) history_->note_commit(connection_.log_frames, files_.now_ms);
   alarm_touched_ = true;
+  is_restore_due_ = false;
   if (kept) {
     TRY_VOID(set_alarm(kept));
     auto committed = connection_.commit();
@@ -326,6 +372,7 @@ Result<Committed> ActorStorage::commit_now() {
   alarm_touched_ = false;
   if (has_written) {
     committed_.fetch_add(1, std::memory_order_acq_rel);
+    if (history_) history_->note_commit(connection_.log_frames, files_.now_ms);
     if (log_bytes() >= options_.checkpoint_hard_bytes) TRY_VOID(checkpoint_now());
   }
   committed.sequence = committed_sequence();
@@ -369,12 +416,23 @@ Result<> ActorStorage::checkpoint() {
 }
 
 Result<> ActorStorage::checkpoint_now() {
+  if (is_restore_due_) return {};  // "just before the restore" has to stay a place in this generation
   session_.detach_cursors(SqlSession::Which::All);
   if (database_needs_sync_.load(std::memory_order_acquire)) {
     if (const int error = files_.database().sync()) return poison(error, "cannot sync the database");
     database_needs_sync_.store(false, std::memory_order_release);
   }
   const std::uint64_t target = committed_sequence();
+  if (history_) {
+    auto archived = history_->archive(files_.database(), files_.log(), files_.now_ms);
+    // Without this generation the older ones are of no use; without a word about that they would be wrong.
+    // Only a restore that waits for it is worth failing for.
+    if (!archived && !is_restoring_) archived = history_->give_up(files_.now_ms);
+    if (!archived) {
+      poison(EIO, "history");
+      return std::move(archived).error();
+    }
+  }
   files_.in_checkpoint = true;
   files_.first_errno = 0;
   const int code = sqlite3_wal_checkpoint_v2(connection_.handle(), "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
@@ -390,6 +448,50 @@ Result<> ActorStorage::checkpoint_now() {
   while (before < target && !durable_.compare_exchange_weak(before, target, std::memory_order_acq_rel)) {
   }
   return {};
+}
+
+Result<> ActorStorage::check_history() {
+  TRY_VOID(check_usable());
+  if (!history_) return Error(ErrorCode::Unsupported, "storage: this object has no history, so it has no bookmarks");
+  return {};
+}
+
+Result<std::string> ActorStorage::current_bookmark() {
+  const Entered entered(files_);
+  TRY_VOID(check_history());
+  TRY_VOID(commit());
+  return history_->current(connection_.log_frames).text();
+}
+
+Result<std::string> ActorStorage::bookmark_for_time(std::int64_t unix_ms) {
+  const Entered entered(files_);
+  TRY_VOID(check_history());
+  TRY_VOID(commit());
+  TRY(const Bookmark bookmark, history_->at_time(unix_ms));
+  return bookmark.text();
+}
+
+Result<std::string> ActorStorage::restore_at_next_open(std::string_view text) {
+  const Entered entered(files_);
+  TRY_VOID(check_history());
+  if (is_explicit_ || savepoints_ > 0) {
+    return Error(ErrorCode::Conflict, "Cannot call onNextSessionRestoreBookmark() within a transaction");
+  }
+  const std::optional<Bookmark> bookmark = Bookmark::parse(text);
+  if (!bookmark) return Error(ErrorCode::InvalidInput, "storage: this is not a bookmark");
+  TRY_VOID(commit_now());
+  TRY_VOID(history_->check(*bookmark, connection_.log_frames));
+  const Bookmark undo = history_->current(kFrameLast);
+  TRY_VOID(begin());
+  // To what will be there anyway: no restore.
+  const bool is_no_restore = bookmark->generation == undo.generation && bookmark->frame == kFrameLast;
+  const Bookmark words[2] = {undo, *bookmark};
+  const BytesView note(reinterpret_cast<const char*>(words), sizeof words);
+  TRY_VOID(table_.set_metadata(KeyValueTable::Slot::Restore,
+                               is_no_restore ? std::nullopt : std::optional<BytesView>(note)));
+  TRY_VOID(commit_now());
+  is_restore_due_ = !is_no_restore;
+  return undo.text();
 }
 
 Result<> ActorStorage::close() {

@@ -18,7 +18,8 @@
 //   An error of sync() or checkpoint() poisons: nobody knows what is on the disk, everything fails from then on, and the
 //   files have to be opened anew.
 //
-// On disk: a SQLite database and its write-ahead log, which sqlite3 opens when Insula is stopped (X.sqlite, X.sqlite-wal).
+// On disk: a SQLite database and its write-ahead log, which sqlite3 opens when Insula is stopped (X.sqlite, X.sqlite-wal),
+// and beside them the history (X.history).
 #pragma once
 
 #include <atomic>
@@ -34,6 +35,7 @@
 #include "src/base/fd.h"
 #include "src/runner/actors/actor_files.h"
 #include "src/runner/actors/connection.h"
+#include "src/runner/actors/history.h"
 #include "src/runner/actors/key_value.h"
 #include "src/runner/actors/sql_session.h"
 #include "src/runner/actors/storage_file.h"
@@ -46,6 +48,7 @@ struct StorageOptions {
   std::size_t cache_bytes = std::size_t{1} << 20;              // of that, pages
   std::uint64_t checkpoint_bytes = std::uint64_t{1} << 20;     // a log of this size is worth a checkpoint
   std::uint64_t checkpoint_hard_bytes = std::uint64_t{16} << 20;  // commit() does it itself
+  std::uint64_t history_bytes_max = std::uint64_t{64} << 20;   // older states go earlier than after 30 days
 };
 
 struct Committed {
@@ -57,9 +60,13 @@ struct Committed {
 class ActorStorage {
  public:
   // Blocks: reads the files, and after a crash moves the log into the database. Corrupt when the files are no database.
-  static Result<std::unique_ptr<ActorStorage>> open(Fd database, Fd log, const StorageOptions& options = {});
+  // A restore that was asked for happens here. `history` may be no descriptor (null): no bookmarks then. now_ms: the time.
+  static Result<std::unique_ptr<ActorStorage>> open(Fd database, Fd log, Fd history, std::int64_t now_ms,
+                                                    const StorageOptions& options = {});
   static Result<std::unique_ptr<ActorStorage>> open(std::unique_ptr<StorageFile> database,
-                                                    std::unique_ptr<StorageFile> log, const StorageOptions& options = {});
+                                                    std::unique_ptr<StorageFile> log,
+                                                    std::unique_ptr<StorageFile> history, std::int64_t now_ms,
+                                                    const StorageOptions& options = {});
 
   // Without close(): what is not committed is lost, the rest stays in the log.
   ~ActorStorage();
@@ -112,6 +119,13 @@ class ActorStorage {
   void abandon();
   bool is_critical() const noexcept { return connection_.is_critical(); }
 
+  // ---- Point in time (history.h). Unsupported without a history file. The first two commit the turn so far.
+  Result<std::string> current_bookmark();
+  Result<std::string> bookmark_for_time(std::int64_t unix_ms);
+  // At the next open() the storage is what it was at `bookmark`: SQL, keys and alarm. Until then no checkpoint is made.
+  // Returns the bookmark that undoes it. InvalidInput: never one of this object; NotFound: no longer kept.
+  Result<std::string> restore_at_next_open(std::string_view bookmark);
+
   // ---- Durability
   std::uint64_t committed_sequence() const noexcept { return committed_.load(std::memory_order_acquire); }
   std::uint64_t durable_sequence() const noexcept { return durable_.load(std::memory_order_acquire); }
@@ -127,11 +141,16 @@ class ActorStorage {
   Result<> close();
 
  private:
-  ActorStorage(std::unique_ptr<StorageFile> database, std::unique_ptr<StorageFile> log, const StorageOptions& options);
+  ActorStorage(std::unique_ptr<StorageFile> database, std::unique_ptr<StorageFile> log,
+               std::unique_ptr<StorageFile> history, const StorageOptions& options);
   const sql::HeapBudget& heap() const noexcept { return const_cast<ActorFiles&>(files_).heap(); }
   std::uint64_t log_bytes() const noexcept { return std::uint64_t{connection_.log_frames} * (kPageBytes + 24); }
   Result<> start();
   Result<> make_empty_database();
+  Result<> open_connection();
+  Result<std::optional<Bookmark>> wanted_restore();
+  Result<> restore(Bookmark bookmark);
+  Result<> check_history();
   Result<> check_usable() const;
   Result<> begin();
   Result<Committed> commit_now();
@@ -143,11 +162,14 @@ class ActorStorage {
   Connection connection_;
   SqlSession session_{connection_};
   KeyValueTable table_{connection_};
+  const std::unique_ptr<History> history_;  // may be null
 
   bool is_explicit_ = false;
   bool is_closed_ = false;
   int savepoints_ = 0;
   bool alarm_touched_ = false;
+  bool is_restore_due_ = false;  // at the next open
+  bool is_restoring_ = false;    // in this one
 
   std::atomic<std::uint64_t> committed_{0};
   std::atomic<std::uint64_t> durable_{0};

@@ -332,7 +332,7 @@ TEST(ActorStorage, FilesAreThoseOfTheSqliteTool) {
     return Fd(::open((path + suffix).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   };
   {
-    auto storage = ActorStorage::open(descriptor(""), descriptor("-wal"));
+    auto storage = ActorStorage::open(descriptor(""), descriptor("-wal"), Fd(), 0);
     ASSERT_TRUE(storage) << storage.error().message();
     ASSERT_TRUE((*storage)->exec("create table t(a); insert into t values(42)"));
     ASSERT_TRUE((*storage)->commit());
@@ -345,7 +345,7 @@ TEST(ActorStorage, FilesAreThoseOfTheSqliteTool) {
     EXPECT_EQ(tool->integer("SELECT a FROM t").value(), 42);
     EXPECT_EQ(tool->integer("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'").value(), 1);
   }
-  auto again = ActorStorage::open(descriptor(""), descriptor("-wal"));
+  auto again = ActorStorage::open(descriptor(""), descriptor("-wal"), Fd(), 0);
   ASSERT_TRUE(again) << again.error().message();
   ASSERT_TRUE((*again)->exec("insert into t values(43)"));
   ASSERT_TRUE((*again)->commit());

@@ -38,7 +38,8 @@ TEST(SqlMicro, DISABLED_InsertAndPointRead) {
   auto since = std::chrono::steady_clock::now();
   for (int i = 0; i < 100; ++i) {
     const std::string name = "n" + std::to_string(i);
-    auto storage = ActorStorage::open(descriptor((name + ".sqlite").c_str()), descriptor((name + ".sqlite-wal").c_str()));
+    auto storage = ActorStorage::open(descriptor((name + ".sqlite").c_str()), descriptor((name + ".sqlite-wal").c_str()),
+                                      Fd(), 0);
     ASSERT_TRUE(storage);
     ASSERT_TRUE((*storage)->exec("create table t(a integer primary key, b text)"));
     ASSERT_TRUE((*storage)->commit());
@@ -46,7 +47,7 @@ TEST(SqlMicro, DISABLED_InsertAndPointRead) {
   }
   report("new actor with a table", since, 100);
 
-  auto opened = ActorStorage::open(descriptor("x.sqlite"), descriptor("x.sqlite-wal"));
+  auto opened = ActorStorage::open(descriptor("x.sqlite"), descriptor("x.sqlite-wal"), descriptor("x.history"), 0);
   ASSERT_TRUE(opened);
   ActorStorage& storage = **opened;
   ASSERT_TRUE(storage.exec("create table t(a integer primary key, b text, c)"));

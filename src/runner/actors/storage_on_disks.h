@@ -18,6 +18,8 @@ namespace insula::runner::actors {
 struct StorageOnDisks {
   std::shared_ptr<SimulatedDisk> database = std::make_shared<SimulatedDisk>();
   std::shared_ptr<SimulatedDisk> log = std::make_shared<SimulatedDisk>();
+  std::shared_ptr<SimulatedDisk> history;  // null: none
+  std::int64_t now_ms = 1'000'000;
   std::shared_ptr<FaultPlan> plan = std::make_shared<FaultPlan>();
   StorageOptions options;
   std::unique_ptr<ActorStorage> storage;
@@ -25,7 +27,8 @@ struct StorageOnDisks {
   std::string open() {
     storage.reset();
     auto opened = ActorStorage::open(std::make_unique<SimulatedFile>(database, plan),
-                                     std::make_unique<SimulatedFile>(log, plan), options);
+                                     std::make_unique<SimulatedFile>(log, plan),
+                                     history ? std::make_unique<SimulatedFile>(history, plan) : nullptr, now_ms, options);
     if (!opened) return opened.error().message();
     storage = *std::move(opened);
     return "";
