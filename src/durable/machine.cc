@@ -21,6 +21,9 @@ bool is_non_retryable(const Failure& failure) {
 
 }  // namespace
 
+Machine::Run::Run() = default;
+Machine::Rollback::Rollback() = default;
+
 Reaction Machine::handle(Event event) {
   Reaction reaction;
   reaction_ = &reaction;

@@ -103,6 +103,7 @@ class Machine {
     Value value;
   };
   struct Run {
+    Run();  // out of line, for std::optional of a nested class
     std::uint64_t epoch = 0;
     bool is_strict = false;       // same code as the last run: it must ask for the same steps
     bool is_only_rollback = false;
@@ -118,6 +119,7 @@ class Machine {
     std::map<std::uint64_t, std::uint32_t> barred;           // strict replay: by record, answers that come too early
   };
   struct Rollback {
+    Rollback();
     Failure failure;
     Status final_status = Status::Errored;
     std::uint32_t step = 0;

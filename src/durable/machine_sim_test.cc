@@ -3,7 +3,7 @@
 // Simulation: random workflow programs under random crashes, losses, delays, duplicates, reorderings, operations and
 // clock jumps, against what must hold whatever happens.
 //
-//   INSULA_SIM_HISTORIES=1000000   how many (default: as many as fit in a few seconds)
+//   INSULA_SIM_HISTORIES=1000000   how many (default: 100,000)
 //   INSULA_SIM_SEED=4711           replay one history; INSULA_SIM_TRACE=1 prints it
 #include <chrono>
 #include <cstdio>
@@ -573,7 +573,7 @@ TEST(MachineSimulation, EveryHistoryEndsOnceAndRunsNoFinishedStepAgain) {
   const char* const wanted = std::getenv("INSULA_SIM_HISTORIES");
   const char* const first = std::getenv("INSULA_SIM_FIRST");
   const std::uint64_t from = first != nullptr ? std::strtoull(first, nullptr, 10) : 1;
-  const std::uint64_t count = wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 20'000;
+  const std::uint64_t count = wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 100'000;
   for (std::uint64_t seed = from; seed < from + count; ++seed) {
     SCOPED_TRACE(seed);
     World world(seed);
