@@ -81,6 +81,9 @@ class FaultyStore final : public Store {
                     ReadDone<std::vector<ObjectRow>> done) override {
     behind_.list_objects(std::move(space), std::move(after_id), limit, std::move(done));
   }
+  void list_entries(std::string space, ReadDone<std::vector<Entry>> done) override {
+    behind_.list_entries(std::move(space), std::move(done));
+  }
 
  private:
   Store& behind_;

@@ -49,6 +49,7 @@ struct EngineOptions {
   SlotLimits slots;
   TimeMs success_retention_ms = 7 * durable::kDayMs;
   TimeMs error_retention_ms = 7 * durable::kDayMs;
+  TimeMs reload_after_ms = 1'000;        // after the store refused a write
   TimeMs lazy_write_ms = 5;             // how long a record that nobody waits for may stay in memory
   std::size_t resident_bytes_max = std::size_t{256} << 20;  // of instances in memory; beyond it nobody is let run
   std::uint64_t log_entries_max = 200'000;  // the oldest instance at work is moved out of the log beyond

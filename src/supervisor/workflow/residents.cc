@@ -8,7 +8,6 @@
 namespace insula::workflow {
 namespace {
 
-constexpr TimeMs kReloadAfterMs = 1'000;
 constexpr std::uint64_t kTrimEvery = 4'096;
 
 }  // namespace
@@ -250,7 +249,7 @@ void Engine::drop(Resident& instance, const Error& error) {
   names_.erase(key_of(instance.row.workflow, instance.row.id));
   for (const auto& subscription : instance.subscriptions) subscriptions_.erase(subscription.number);
   residents_.erase(ref);
-  timers_.emplace(now_ms() + kReloadAfterMs, ref);
+  timers_.emplace(now_ms() + options_.reload_after_ms, ref);
   for (const auto& waiter : waiters) waiter.done(error);
   grant();
   arm();
