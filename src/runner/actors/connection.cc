@@ -57,11 +57,13 @@ Result<> Connection::open(const Options& options) {
 }
 
 Result<> Connection::begin_if_needed() {
-  if (is_critical_) return check_usable();
+  note_failure();  // nobody may begin anew what SQLite has ended unseen
+  TRY_VOID(check_usable());
   if (in_transaction()) return {};
   const Trusted trusted(*this);
   TRY(sql::Statement* const begin, own("BEGIN"));
   TRY_VOID(begin->step());
+  is_begun_ = true;
   return {};
 }
 
@@ -70,12 +72,16 @@ bool Connection::has_written() const noexcept {
 }
 
 Result<> Connection::commit() {
+  note_failure();
   TRY_VOID(check_usable());
   if (!in_transaction()) return {};
   const Trusted trusted(*this);
   TRY(sql::Statement* const statement, own("COMMIT"));
   auto committed = statement->step();
-  if (committed) return {};
+  if (committed) {
+    is_begun_ = false;
+    return {};
+  }
   rollback();
   is_critical_ = true;
   return std::move(committed).error();
@@ -83,6 +89,7 @@ Result<> Connection::commit() {
 
 void Connection::rollback() {
   is_critical_ = false;
+  is_begun_ = false;
   ++undone_;
   if (!in_transaction()) return;
   const Trusted trusted(*this);
@@ -96,7 +103,8 @@ Result<> Connection::check_usable() const {
 }
 
 void Connection::note_failure() noexcept {
-  if (in_transaction()) return;
+  if (!is_begun_ || in_transaction()) return;
+  is_begun_ = false;
   is_critical_ = true;
   ++undone_;
 }

@@ -66,7 +66,7 @@ class Connection {
   Result<> check_usable() const;      // the critical state as an error
   bool is_critical() const noexcept { return is_critical_; }
 
-  // To be called after every failed statement of any kind, while begun: notices that SQLite has rolled back.
+  // To be called after every failed statement of any kind: notices that SQLite has rolled back.
   void note_failure() noexcept;
 
   // How often anything was undone: what is remembered about the content of tables is worthless after a change.
@@ -100,6 +100,7 @@ class Connection {
   SqlPolicy policy_;  // before the database, which asks it until it closes
   sql::Database database_;
   std::unordered_map<const char*, sql::Statement> own_;
+  bool is_begun_ = false;  // by us; SQLite may have ended it since
   bool is_critical_ = false;
   std::uint64_t undone_ = 0;
 };

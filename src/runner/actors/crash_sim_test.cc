@@ -21,7 +21,7 @@
 namespace insula::runner::actors {
 namespace {
 
-constexpr int kSeeds = 600;
+constexpr int kSeeds = 300;
 constexpr int kLivesPerSeed = 4;
 
 // What the tables should hold.

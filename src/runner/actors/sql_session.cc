@@ -4,6 +4,8 @@
 #include "src/runner/actors/sql_session.h"
 
 #include <algorithm>
+#include <climits>
+#include <utility>
 
 #include <sqlite3.h>
 
@@ -21,6 +23,22 @@ constexpr std::string_view kNoTransactions =
     "instead of the SQL BEGIN TRANSACTION or SAVEPOINT statements. The JavaScript API is safer because it will "
     "automatically roll back on exceptions, and because it interacts correctly with Durable Objects' automatic atomic "
     "write coalescing.";
+
+constexpr std::string_view kTooMuchLeft =
+    "SQL cursor was closed because it was still open at the end of the event with more than 16 MiB of rows, or much work, "
+    "left; read the rows before the next await, or select fewer";
+
+// In thousands of operations: some milliseconds.
+constexpr int kDetachBudget = 200;
+
+class StepBudget final : public SqlMonitor {
+ public:
+  explicit StepBudget(int questions) : left_(questions) {}
+  bool should_stop() noexcept override { return --left_ < 0; }
+
+ private:
+  int left_;
+};
 
 bool is_blank(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); });
@@ -204,29 +222,40 @@ void SqlSession::detach_cursors(Which which) {
 }
 
 void SqlSession::detach(SqlCursor& cursor) {
+  // What a write returns was computed when it ran; interrupting it now would undo the transaction.
+  StepBudget budget(sqlite3_stmt_readonly(cursor.statement_) == 0 ? INT_MAX : kDetachBudget);
+  SqlMonitor* const monitor = std::exchange(connection_.monitor, &budget);
   std::deque<SqlCursor::Row> rows;
   std::size_t bytes = 0;
   while (cursor.has_row_ && cursor.session_ != nullptr) {
     rows.push_back(cursor.copy_row());
     for (const auto& cell : rows.back()) bytes += sizeof(cell) + cell.bytes.size();
     if (bytes > kDetachedBytesMax) {
-      cursor.fail(Error(ErrorCode::LimitExceeded,
-                        "SQL cursor was closed because it was still open at the end of the event with more than 16 MiB "
-                        "of rows to read; read the rows before the next await, or select fewer"));
+      cursor.fail(Error(ErrorCode::LimitExceeded, std::string(kTooMuchLeft)));
       break;
     }
     if (auto stepped = step(cursor); !stepped) {
-      cursor.fail(std::move(stepped).error());
+      const bool was_budget = stepped.error().code() == ErrorCode::TimedOut;
+      cursor.failure_ = was_budget ? Error(ErrorCode::LimitExceeded, std::string(kTooMuchLeft)) : stepped.error();
       break;
     }
   }
   cursor.finish();
   cursor.has_row_ = !rows.empty();
   cursor.detached_ = std::move(rows);
+  connection_.monitor = monitor;
+}
+
+void SqlSession::drop(SqlCursor& cursor, Error error) {
+  if (cursor.has_row_) cursor.detached_.push_back(cursor.copy_row());
+  cursor.fail(std::move(error));
+  cursor.has_row_ = !cursor.detached_.empty();
 }
 
 void SqlSession::close() {
-  detach_cursors(Which::All);
+  while (cursors_ != nullptr) {
+    drop(*cursors_, Error(ErrorCode::Cancelled, "SQL cursor was closed because its storage was reset or emptied"));
+  }
   recency_.clear();
   kept_.clear();
 }

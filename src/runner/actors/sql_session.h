@@ -48,11 +48,12 @@ class SqlSession {
   Result<std::unique_ptr<SqlCursor>> exec(std::string_view text, std::span<const SqlParameter> parameters);
 
   // Takes statements away from open cursors, which keep their rows in memory. Which::Writing: only statements that
-  // write, whose cursors would forbid a commit.
+  // write, whose cursors would forbid a commit. Nobody's CPU time pays for this, so a cursor whose rows are many or take
+  // long to find gets an error instead.
   enum class Which : std::uint8_t { All, Writing };
   void detach_cursors(Which which);
 
-  // detach_cursors(All), and forgets all statements.
+  // Ends all cursors with an error behind the row that they are on, and forgets all statements.
   void close();
 
   std::uint64_t rows_read_total() const noexcept { return rows_read_total_; }
@@ -68,6 +69,7 @@ class SqlSession {
   void give_back(SqlCursor& cursor) noexcept;
   void release(PreparedSql& prepared) noexcept;
   void detach(SqlCursor& cursor);
+  void drop(SqlCursor& cursor, Error error);
   Error failure(int code);
 
   Connection& connection_;

@@ -130,6 +130,30 @@ TEST_F(Sql, ADetachedCursorWithTooManyRowsEndsInAnError) {
   EXPECT_EQ(last.error().code(), ErrorCode::LimitExceeded);
 }
 
+TEST_F(Sql, ADetachedCursorThatWouldRunForeverEndsInAnError) {
+  run("create table t(a); insert into t values(1)");
+  ASSERT_EQ(disks.commit(), "");
+  auto rows = cursor("with recursive n(i) as (select 1 union all select i+1 from n) select i from n where i < 2");
+  ASSERT_TRUE(disks.storage->checkpoint());
+  EXPECT_EQ(StorageOnDisks::row_of(*rows), "1");
+  const auto advanced = rows->advance();
+  ASSERT_FALSE(advanced);
+  EXPECT_EQ(advanced.error().code(), ErrorCode::LimitExceeded);
+  EXPECT_EQ(run("select a from t"), "1");
+}
+
+TEST_F(Sql, AResetEndsCursors) {
+  run("create table t(a); insert into t values(1),(2)");
+  ASSERT_EQ(disks.commit(), "");
+  auto rows = cursor("select a from t");
+  auto none = cursor("select a from t where a = 3");
+  disks.storage->abandon();
+  EXPECT_EQ(StorageOnDisks::row_of(*rows), "1");
+  EXPECT_EQ(rows->advance().error().code(), ErrorCode::Cancelled);
+  EXPECT_FALSE(rows->has_row());
+  EXPECT_TRUE(none->advance());
+}
+
 TEST_F(Sql, AShapeChangesWithTheColumns) {
   run("create table t(a); insert into t values(1)");
   const auto before = cursor("select * from t")->shape();
