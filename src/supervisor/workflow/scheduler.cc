@@ -7,6 +7,17 @@
 
 namespace insula::workflow {
 
+void Scheduler::Key::Queue::pop_front() {
+  ++head_;
+  if (head_ == items_.size()) {
+    items_ = {};
+    head_ = 0;
+  } else if (head_ >= 4'096 && head_ * 2 > items_.size()) {
+    items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(head_));
+    head_ = 0;
+  }
+}
+
 Scheduler::Key* Scheduler::key(const std::string& workflow, const std::string& fairness_key) {
   auto [found, is_new] = workflows_.try_emplace(workflow);
   if (is_new) found->second.limits = limits_;

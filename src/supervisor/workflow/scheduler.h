@@ -7,12 +7,13 @@
 // has one turn in each round, delays another key's instance by at most one grant per key.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace insula::workflow {
 
@@ -62,10 +63,23 @@ class Scheduler {
 };
 
 struct Scheduler::Key {
+  // First in, first out; an empty one holds no memory, for there may be a key for each of a million tenants.
+  class Queue {
+   public:
+    bool empty() const noexcept { return head_ == items_.size(); }
+    std::uint64_t front() const { return items_[head_]; }
+    void push_back(std::uint64_t ref) { items_.push_back(ref); }
+    void pop_front();
+
+   private:
+    std::vector<std::uint64_t> items_;
+    std::size_t head_ = 0;
+  };
+
   Workflow* workflow = nullptr;
   std::uint32_t granted = 0;
-  std::deque<std::uint64_t> waking;
-  std::deque<std::uint64_t> fresh;
+  Queue waking;
+  Queue fresh;
   std::list<Key*>::iterator turn;
   bool has_turn = false;
 };
