@@ -298,7 +298,7 @@ Result<> ActorStorage::begin_savepoint() {
 
 Result<> ActorStorage::release_savepoint() {
   const Entered entered(files_);
-  INSULA_CHECK(savepoints_ > 0);
+  if (savepoints_ == 0) return Error(ErrorCode::Conflict, "storage: no savepoint is open; the storage was reset");
   --savepoints_;
   TRY_VOID(check_usable());
   session_.detach_cursors(SqlSession::Which::Writing);
@@ -310,7 +310,7 @@ Result<> ActorStorage::release_savepoint() {
 
 Result<> ActorStorage::rollback_savepoint() {
   const Entered entered(files_);
-  INSULA_CHECK(savepoints_ > 0);
+  if (savepoints_ == 0) return Error(ErrorCode::Conflict, "storage: no savepoint is open; the storage was reset");
   --savepoints_;
   TRY_VOID(check_usable());
   session_.detach_cursors(SqlSession::Which::Writing);
@@ -334,14 +334,15 @@ Result<> ActorStorage::begin_transaction() {
 
 Result<Committed> ActorStorage::end_transaction() {
   const Entered entered(files_);
-  INSULA_CHECK(is_explicit_ && savepoints_ == 0);
+  if (!is_explicit_) return Error(ErrorCode::Conflict, "storage: no transaction is open; the storage was reset");
+  if (savepoints_ > 0) return Error(ErrorCode::Conflict, "storage: a savepoint is open");
   is_explicit_ = false;
   return commit_now();
 }
 
 void ActorStorage::rollback_transaction() {
   const Entered entered(files_);
-  INSULA_CHECK(is_explicit_);
+  if (!is_explicit_) return;
   is_explicit_ = false;
   if (is_critical()) return;  // it is rolled back, and abandon() ends that state
   session_.detach_cursors(SqlSession::Which::Writing);
@@ -360,7 +361,8 @@ Result<Committed> ActorStorage::commit() {
 
 Result<Committed> ActorStorage::commit_now() {
   TRY_VOID(check_usable());
-  INSULA_CHECK(savepoints_ == 0);
+  // A tenant can ask for a bookmark inside transactionSync().
+  if (savepoints_ > 0) return Error(ErrorCode::Conflict, "storage: cannot commit while a savepoint is open");
   Committed committed;
   if (alarm_touched_) {
     committed.alarm_changed = true;

@@ -119,6 +119,19 @@ TEST_F(Storage, SavepointsNest) {
   EXPECT_EQ(disks.list({}), "outer=1 ");
 }
 
+TEST_F(Storage, CallsInTheWrongOrderAreErrors) {
+  EXPECT_EQ(storage().release_savepoint().error().code(), ErrorCode::Conflict);
+  EXPECT_EQ(storage().rollback_savepoint().error().code(), ErrorCode::Conflict);
+  EXPECT_EQ(storage().end_transaction().error().code(), ErrorCode::Conflict);
+  storage().rollback_transaction();
+  ASSERT_TRUE(storage().begin_savepoint());
+  EXPECT_EQ(storage().commit().error().code(), ErrorCode::Conflict);
+  EXPECT_EQ(storage().begin_transaction().error().code(), ErrorCode::Conflict);
+  EXPECT_EQ(storage().checkpoint().error().code(), ErrorCode::Conflict);
+  ASSERT_TRUE(storage().release_savepoint());
+  EXPECT_EQ(disks.commit(), "");
+}
+
 TEST_F(Storage, TheHiddenTableIsMadeAgainAfterItsMakingWasUndone) {
   ASSERT_TRUE(storage().begin_savepoint());
   ASSERT_TRUE(storage().put("a", "1"));

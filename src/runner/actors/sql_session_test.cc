@@ -235,6 +235,12 @@ TEST_F(Sql, WhatIsOnTheListsWorks) {
   EXPECT_EQ(run("select sum(column1) over (order by column1) from (values (1),(2))"), "1;3");
   EXPECT_EQ(run("select pow(2, 10), sqrt(16), round(pi(), 2)"), "1024|4|3.14");
   EXPECT_EQ(run("reindex; analyze; select 1"), "1");
+  // A full-text index that triggers keep, and a view over a table-valued function: the usual way to use both.
+  EXPECT_EQ(run("create table doc(body); create virtual table idx using fts5(body, content='doc'); "
+                "create trigger doc_in after insert on doc begin "
+                "insert into idx(rowid, body) values (new.rowid, new.body); end; "
+                "insert into doc values('find me'); select rowid from idx where idx match 'find'"), "1");
+  EXPECT_EQ(run("create view each_one as select value from json_each('[7]'); select * from each_one"), "7");
 }
 
 TEST_F(Sql, LimitsOfTheContract) {
