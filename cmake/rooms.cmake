@@ -19,7 +19,7 @@ room(supervisor/assets USES base io)
 room(supervisor/fleet USES base io protocol sandbox)
 room(supervisor/broker USES base io protocol supervisor/config supervisor/egress supervisor/assets supervisor/fleet)
 room(supervisor/dispatch USES base io protocol supervisor/fleet)
-room(supervisor/front USES base io supervisor/http supervisor/dispatch)
+room(supervisor/front USES base io supervisor/http supervisor/websocket supervisor/dispatch)
 
 # frames.capnp becomes code in the build folder; only protocol sees it.
 set(CAPNPC_SRC_PREFIX ${CMAKE_SOURCE_DIR}/src/protocol)

@@ -17,7 +17,7 @@ const root = path.resolve(import.meta.dirname, "..");
 const source = path.join(root, "src/builtins");
 
 // Names are those of src/builtins/internal/parts.d.ts.
-const parts = { sockets: "web/sockets_part.ts", streams: "web/streams_part.ts" };
+const parts = { rpc: "runtime/rpc/rpc_part.ts", sockets: "runtime/sockets/sockets_part.ts", streams: "web/streams_part.ts" };
 
 const options = {
   bundle: true,

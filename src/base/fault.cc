@@ -9,7 +9,7 @@
 namespace insula {
 namespace {
 
-constexpr std::array<FaultInfo, 24> kTable = {{
+constexpr std::array<FaultInfo, 25> kTable = {{
     {"", 500, false, ""},
     {"ERR_CPU_LIMIT", 503, false, "Worker exceeded CPU time limit."},
     {"ERR_MEMORY_LIMIT", 503, false, "Worker exceeded memory limit."},
@@ -37,6 +37,7 @@ constexpr std::array<FaultInfo, 24> kTable = {{
     {"ERR_PROTOCOL", 500, false, "The process that ran this Worker broke the protocol and was ended."},
     {"ERR_CANCELLED", 499, false, "The caller went away."},
     {"ERR_EXCEPTION", 500, false, "The Worker threw an exception."},
+    {"ERR_STORAGE_FAILED", 500, false, "The storage of this Durable Object is not available."},
     {"ERR_INTERNAL", 500, false, "Internal error."},
 }};
 

@@ -36,6 +36,7 @@ enum class Fault : std::uint8_t {
   Protocol,
   Cancelled,
   Exception,
+  StorageFailed,
   Internal,
 };
 

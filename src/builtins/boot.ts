@@ -6,24 +6,37 @@
 
 import { platformClassOf } from "./internal/web_class.ts";
 import { installWebGlobals, lazyGlobal } from "./web/index.ts";
+import { adoptSocketHost } from "./web/sockets_later.ts";
+import { writerStopped } from "./runtime/bodies.ts";
 import { callDone, callFailed, dropCall } from "./runtime/calls.ts";
 import { installCloudflare } from "./runtime/cloudflare_global.ts";
 import {
-  adopt, cancelInvocation, dispatchFetch, endInvocation, rejectionHandled, unhandledRejection,
+  adopt, cancelInvocation, dispatchFetch, dispatchFetchOn, dispatchRpc, dispatchRuntimeEvent, endInvocation,
+  rejectionHandled, unhandledRejection,
 } from "./runtime/dispatch.ts";
 import { faultError, newDataCloneError } from "./runtime/errors.ts";
-import { fetch } from "./runtime/fetcher.ts";
+import { fetch, revive } from "./runtime/fetcher.ts";
 import { needCode } from "./runtime/loader.ts";
 import { prepare } from "./runtime/prepare.ts";
+import { socketHost } from "./runtime/sockets/host.ts";
 import { builtinModule } from "./runtime/workers_module.ts";
 import { fireTimer, dropTimer } from "./runtime/timers.ts";
 
 installWebGlobals(globalThis);
 installCloudflare(globalThis);
+adoptSocketHost(socketHost);
 Object.defineProperty(fetch, "name", { value: "fetch", configurable: true });  // The bundler has shortened it.
 Object.defineProperty(globalThis, "fetch", { value: fetch, writable: true, enumerable: true, configurable: true });
 
+// In the part "rpc".
+const finishAnswer = (answer: number): void => parts.rpc().finishAnswer(answer);
+const reduce = (object: object, mode: number): unknown => parts.rpc().reduce(object, mode);
+const releaseExport = (id: number, ended: boolean): void => parts.rpc().releaseExport(id, ended);
+const rpcDone = (call: number, value: unknown): void => parts.rpc().rpcDone(call, value);
+
 export {
-  adopt, builtinModule, callDone, callFailed, cancelInvocation, dispatchFetch, dropCall, dropTimer, endInvocation,
-  faultError, fireTimer, lazyGlobal, needCode, newDataCloneError, platformClassOf, prepare, rejectionHandled, unhandledRejection,
+  adopt, builtinModule, callDone, callFailed, cancelInvocation, dispatchFetch, dispatchFetchOn, dispatchRpc,
+  dispatchRuntimeEvent, dropCall, dropTimer, endInvocation, faultError, finishAnswer, fireTimer, lazyGlobal, needCode,
+  newDataCloneError, platformClassOf, prepare, reduce, rejectionHandled, releaseExport, revive, rpcDone,
+  unhandledRejection, writerStopped,
 };

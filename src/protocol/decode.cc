@@ -65,10 +65,100 @@ Dynamic read(wire::Dynamic::Reader from) {
   return dynamic;
 }
 
-Result<Target> read(wire::Target::Reader from) {
+// How many references a frame may still hold, at whatever depth: pointers may overlap, so the same bytes could name
+// them over and over.
+class References {
+ public:
+  Result<Payload> read_payload(wire::Payload::Reader from);
+  // Props and env: they are used more than once, and a stream can be read only once.
+  Result<Payload> read_props(wire::Payload::Reader from);
+  Result<std::vector<CapabilityRef>> read_list(capnp::List<wire::CapabilityRef>::Reader from);
+  Result<CapabilityRef> read_one(wire::CapabilityRef::Reader from);
+
+ private:
+  std::size_t left_ = 2 * kPayloadCapabilitiesMax;
+  std::size_t depth_ = 0;  // of props in props
+};
+
+Result<Payload> References::read_payload(wire::Payload::Reader from) {
+  Payload payload;
+  payload.bytes = view(from.getBytes());
+  if (from.hasCapabilities()) {
+    TRY(payload.capabilities, read_list(from.getCapabilities()));
+  }
+  if (from.hasStreams()) {
+    const auto streams = from.getStreams();
+    if (streams.size() > kPayloadStreamsMax) return Error(ErrorCode::Corrupt, "frame: too many streams with one value");
+    payload.streams.reserve(streams.size());
+    for (const auto stream : streams) {
+      TRY(auto body, read(stream));
+      payload.streams.push_back(body);
+    }
+  }
+  return payload;
+}
+
+Result<Payload> References::read_props(wire::Payload::Reader from) {
+  TRY(auto payload, read_payload(from));
+  if (!payload.streams.empty()) return Error(ErrorCode::Corrupt, "frame: a stream rides with props");
+  return payload;
+}
+
+Result<std::vector<CapabilityRef>> References::read_list(capnp::List<wire::CapabilityRef>::Reader from) {
+  if (from.size() > kPayloadCapabilitiesMax) return Error(ErrorCode::Corrupt, "frame: too many capabilities");
+  std::vector<CapabilityRef> out;
+  out.reserve(from.size());
+  for (const auto item : from) {
+    TRY(auto reference, read_one(item));
+    out.push_back(std::move(reference));
+  }
+  return out;
+}
+
+Result<CapabilityRef> References::read_one(wire::CapabilityRef::Reader from) {
+  if (left_ == 0) return Error(ErrorCode::Corrupt, "frame: too many capabilities");
+  --left_;
+  CapabilityRef reference;
+  switch (from.which()) {
+    case wire::CapabilityRef::SENDER_HOSTED: reference.number = from.getSenderHosted(); return reference;
+    case wire::CapabilityRef::RECEIVER_HOSTED:
+      reference.kind = CapabilityRef::Kind::ReceiverHosted;
+      reference.number = from.getReceiverHosted();
+      return reference;
+    case wire::CapabilityRef::ENTRYPOINT: {
+      if (depth_ >= kPropsDepthMax) return Error(ErrorCode::Corrupt, "frame: props are nested too deeply");
+      const auto entry = from.getEntrypoint();
+      Entrypoint entrypoint;
+      entrypoint.worker = entry.getWorker();
+      entrypoint.name = view(entry.getName());
+      if (entry.hasProps()) {
+        ++depth_;
+        TRY(entrypoint.props, read_props(entry.getProps()));
+        --depth_;
+      }
+      reference.kind = CapabilityRef::Kind::Entrypoint;
+      reference.entrypoint = std::make_shared<const Entrypoint>(std::move(entrypoint));
+      return reference;
+    }
+  }
+  return Error(ErrorCode::Corrupt, "frame: unknown kind of capability");
+}
+
+Result<Target> read(wire::Target::Reader from, References& references) {
   Target target;
   target.entrypoint = view(from.getEntrypoint());
-  target.props = view(from.getProps());
+  if (from.hasProps()) {
+    TRY(target.props, references.read_props(from.getProps()));
+  }
+  target.actor = from.getActor();
+  target.object = view(from.getObject());
+  target.object_name = view(from.getObjectName());
+  if (from.hasFacet()) {
+    const auto facet = from.getFacet();
+    target.facet = {facet.getParent(), view(facet.getName()), view(facet.getIdText()), view(facet.getIdName()),
+                    facet.getQuotaBytes()};
+    if (target.facet.parent == 0) return Error(ErrorCode::Corrupt, "frame: a facet of no actor");
+  }
   switch (from.which()) {
     case wire::Target::WORKER:
       target.kind = Target::Kind::Worker;
@@ -82,6 +172,15 @@ Result<Target> read(wire::Target::Reader from) {
       target.kind = Target::Kind::Dynamic;
       target.dynamic = read(from.getDynamic());
       return target;
+    case wire::Target::PROMISED:
+      target.kind = Target::Kind::Promised;
+      target.number = from.getPromised();
+      return target;
+    case wire::Target::OWN:
+      target.kind = Target::Kind::Own;
+      target.number = from.getOwn();
+      return target;
+    case wire::Target::OWN_ACTOR: target.kind = Target::Kind::OwnActor; return target;
   }
   return Error(ErrorCode::Corrupt, "frame: unknown kind of target");
 }
@@ -99,6 +198,7 @@ ErrorInfo read(wire::ErrorInfo::Reader from) {
 }
 
 Result<WorkerCode> read(wire::WorkerCode::Reader from) {
+  References references;
   WorkerCode code;
   code.compatibility_date = view(from.getCompatibilityDate());
   TRY(code.compatibility_flags, read_texts(from.getCompatibilityFlags()));
@@ -113,12 +213,20 @@ Result<WorkerCode> read(wire::WorkerCode::Reader from) {
     }
     code.modules.push_back({view(module.getName()), static_cast<ModuleKind>(kind), view(module.getBytes())});
   }
-  code.env = view(from.getEnv());
+  if (from.hasEnv()) {
+    TRY(code.env, references.read_props(from.getEnv()));
+  }
   const auto outbound = static_cast<unsigned>(from.getOutbound());
-  if (outbound > static_cast<unsigned>(OutboundRule::Blocked)) {
+  if (outbound > static_cast<unsigned>(OutboundRule::Capability)) {
     return Error(ErrorCode::Corrupt, "frame: unknown outbound rule");
   }
   code.outbound = static_cast<OutboundRule>(outbound);
+  if (code.outbound == OutboundRule::Capability) {
+    TRY(code.outbound_to, references.read_one(from.getOutboundTo()));
+  }
+  if (from.hasTails()) {
+    TRY(code.tails, references.read_list(from.getTails()));
+  }
   code.cpu_millis = from.getCpuMillis();
   code.subrequests = from.getSubrequests();
   return code;
@@ -141,11 +249,12 @@ WorkerLimits read(wire::Limits::Reader from) {
 }
 
 Result<Frame> read(wire::Invoke::Reader from) {
+  References references;
   Invoke invoke;
   invoke.question = from.getQuestion();
   invoke.parent = from.getParent();
   invoke.depth = from.getDepth();
-  TRY(invoke.target, read(from.getTarget()));
+  TRY(invoke.target, read(from.getTarget(), references));
   invoke.cpu_millis = from.getCpuMillis();
   invoke.subrequests = from.getSubrequests();
   switch (from.which()) {
@@ -164,8 +273,28 @@ Result<Frame> read(wire::Invoke::Reader from) {
       const auto rpc = from.getRpc();
       RpcCall call;
       TRY(call.path, read_texts(rpc.getPath()));
-      call.arguments = view(rpc.getArguments());
+      if (rpc.hasArguments()) {
+        TRY(call.arguments, references.read_payload(rpc.getArguments()));
+      }
       call.is_call = rpc.getIsCall();
+      invoke.call = std::move(call);
+      return Frame(std::move(invoke));
+    }
+    case wire::Invoke::EVENT: {
+      const auto event = from.getEvent();
+      EventCall call{view(event.getName()), view(event.getDetail()), {}};
+      if (event.hasPayload()) {
+        TRY(call.payload, references.read_payload(event.getPayload()));
+      }
+      invoke.call = std::move(call);
+      return Frame(std::move(invoke));
+    }
+    case wire::Invoke::ENGINE: {
+      const auto engine = from.getEngine();
+      EngineCall call{view(engine.getOperation()), view(engine.getDetail()), {}};
+      if (engine.hasPayload()) {
+        TRY(call.payload, references.read_payload(engine.getPayload()));
+      }
       invoke.call = std::move(call);
       return Frame(std::move(invoke));
     }
@@ -189,8 +318,23 @@ Result<Frame> read(wire::Return::Reader from) {
       result.outcome = response;
       return Frame(result);
     }
-    case wire::Return::VALUE: result.outcome = RpcValue{view(from.getValue())}; return Frame(result);
+    case wire::Return::VALUE: {
+      References references;
+      TRY(auto payload, references.read_payload(from.getValue()));
+      result.outcome = RpcValue{std::move(payload)};
+      return Frame(std::move(result));
+    }
     case wire::Return::ERROR: result.outcome = read(from.getError()); return Frame(result);
+    case wire::Return::ENGINE: {
+      const auto engine = from.getEngine();
+      EngineResult answer{view(engine.getDetail()), {}};
+      const auto payloads = engine.getPayloads();
+      if (!is_sane(payloads)) return Error(ErrorCode::Corrupt, "frame: too many payloads");
+      answer.payloads.reserve(payloads.size());
+      for (const auto payload : payloads) answer.payloads.push_back(view(payload));
+      result.outcome = std::move(answer);
+      return Frame(std::move(result));
+    }
   }
   return Error(ErrorCode::Corrupt, "frame: unknown kind of outcome");
 }
@@ -223,12 +367,27 @@ Result<Frame> read(wire::Load::Reader from) {
         binding.kind = Binding::Kind::Fetcher;
         binding.capability = item.getFetcher();
         break;
+      case wire::Binding::NAMESPACE: {
+        const auto name_space = item.getNamespace();
+        binding.kind = Binding::Kind::Namespace;
+        binding.capability = name_space.getCapability();
+        binding.key = view(name_space.getKey());
+        binding.text = view(name_space.getClassName());
+        break;
+      }
+      case wire::Binding::WORKFLOW:
+        binding.kind = Binding::Kind::Workflow;
+        binding.capability = item.getWorkflow();
+        break;
       default: return Error(ErrorCode::Corrupt, "frame: unknown kind of binding");
     }
     load.bindings.push_back(binding);
   }
   load.outbound = from.getOutbound();
   load.limits = read(from.getLimits());
+  const auto tails = from.getTails();
+  if (!is_sane(tails)) return Error(ErrorCode::Corrupt, "frame: too many tails");
+  for (const CapabilityId tail : tails) load.tails.push_back(tail);
   return Frame(std::move(load));
 }
 
@@ -253,6 +412,27 @@ Result<Frame> read(wire::Hello::Reader from) {
   TRY(hello.layers, read_texts(from.getLayers()));
   hello.start_micros = from.getStartMicros();
   return Frame(std::move(hello));
+}
+
+Result<Frame> read(wire::OpenActor::Reader from) {
+  References references;
+  OpenActor open;
+  open.actor = from.getActor();
+  open.worker = from.getWorker();
+  open.class_name = view(from.getClassName());
+  if (from.hasProps()) {
+    TRY(open.props, references.read_props(from.getProps()));
+  }
+  open.id = view(from.getId());
+  open.name = view(from.getName());
+  open.namespace_uid = view(from.getNamespaceUid());
+  open.parent = from.getParent();
+  open.facet_name = view(from.getFacetName());
+  open.is_facet = from.getIsFacet();
+  open.quota_bytes = from.getQuotaBytes();
+  open.depth = from.getDepth();
+  open.descriptors = from.getDescriptors();
+  return Frame(std::move(open));
 }
 
 Result<Frame> read(wire::Frame::Reader from) {
@@ -309,9 +489,33 @@ Result<Frame> read(wire::Frame::Reader from) {
       return Frame(Usage{frame.getIsolates(), frame.getHeapBytes(), frame.getExternalBytes()});
     }
     case wire::Frame::DRAIN: return Frame(Drain{});
-    case wire::Frame::RELEASE: {
-      const auto frame = from.getRelease();
-      return Frame(Release{frame.getCapability(), frame.getCount()});
+    case wire::Frame::RELEASE: return Frame(Release{from.getRelease().getCapability()});
+    case wire::Frame::FINISH: return Frame(Finish{from.getFinish().getQuestion()});
+    case wire::Frame::LOCAL: {
+      const auto frame = from.getLocal();
+      References references;
+      Local local{frame.getCapability(), frame.getWorker(), view(frame.getEntrypoint()), {}};
+      if (frame.hasProps()) {
+        TRY(local.props, references.read_props(frame.getProps()));
+      }
+      return Frame(std::move(local));
+    }
+    case wire::Frame::OPEN_ACTOR: return read(from.getOpenActor());
+    case wire::Frame::ACTOR_CLOSED: {
+      const auto frame = from.getActorClosed();
+      return Frame(ActorClosed{frame.getActor(), view(frame.getReason())});
+    }
+    case wire::Frame::CLOSE_ACTOR: {
+      const auto frame = from.getCloseActor();
+      return Frame(CloseActor{frame.getActor(), view(frame.getReason())});
+    }
+    case wire::Frame::FACET_CLOSED: {
+      const auto frame = from.getFacetClosed();
+      return Frame(FacetClosed{frame.getParent(), view(frame.getName())});
+    }
+    case wire::Frame::SPLICE: {
+      const auto frame = from.getSplice();
+      return Frame(Splice{frame.getStream(), frame.getSource()});
     }
   }
   return Error(ErrorCode::Corrupt, "frame: unknown kind");
@@ -341,7 +545,7 @@ Result<Frame> decode_frame(BytesView bytes) {
   const kj::ArrayPtr<const capnp::word> segments[1] = {words};
   capnp::ReaderOptions options;
   options.traversalLimitInWords = words.size() + 16384;
-  options.nestingLimit = 16;
+  options.nestingLimit = 8 + 4 * (static_cast<int>(kPropsDepthMax) + 1);  // four pointers for each depth of props
   // Cap'n Proto throws on malformed input; the exception ends here.
   try {
     capnp::SegmentArrayMessageReader message(kj::arrayPtr(segments, 1), options);

@@ -34,7 +34,14 @@ struct Frame {
     pong @18 :UInt32;         # runner
     usage @19 :Usage;         # runner
     drain @20 :Void;          # supervisor: finish what runs, then close
-    release @21 :Release;     # both: drop references of an export
+    release @21 :Release;     # both: the receiver's capability is held no more
+    finish @22 :Finish;       # both: the result of an RPC question is not called upon any more
+    local @23 :Local;         # supervisor: an import of the runner leads to a Worker of this same runner
+    openActor @24 :OpenActor;      # supervisor; its descriptors ride with the frame's first byte
+    actorClosed @25 :ActorClosed;  # runner: nothing of the actor runs, its files are closed
+    closeActor @26 :CloseActor;    # supervisor: close it; ActorClosed follows
+    facetClosed @27 :FacetClosed;  # supervisor: a facet below an actor of this runner is not open any more
+    splice @28 :Splice;            # runner: what it would have written comes from a stream that it has not read
   }
 }
 
@@ -55,14 +62,54 @@ struct Body {
   }
 }
 
+# A serialised value and what rides beside it. The bytes are opaque to the supervisor; they name the capabilities and
+# streams by their place in the lists.
+struct Payload {
+  bytes @0 :Data;          # empty: undefined (props, env: {})
+  capabilities @1 :List(CapabilityRef);
+  streams @2 :List(Body);
+}
+
+# A capability on its way. Every reference is sent once and released once: the same object sent twice has two numbers.
+struct CapabilityRef {
+  union {
+    senderHosted @0 :UInt32;    # new: the sender's export, the receiver's import; ends with the receiver's Release
+    receiverHosted @1 :UInt32;  # a number of the receiver comes home; the reference stays where it is
+    entrypoint @2 :Entrypoint;  # runner to supervisor: can be reached again at any time
+  }
+}
+
+# An entrypoint of a Worker of the sending runner, with props: what ctx.exports gives.
+struct Entrypoint {
+  worker @0 :UInt32;
+  name @1 :Text;
+  props @2 :Payload;
+}
+
 struct Target {
   entrypoint @0 :Text;     # empty: default
-  props @1 :Data;          # serialised value, opaque to the supervisor; empty: {}
+  props @1 :Payload;
   union {
     worker @2 :UInt32;     # supervisor to runner: a loaded Worker
-    capability @3 :UInt32; # runner to supervisor: an entry of its import table
+    capability @3 :UInt32; # an import of the sender (the receiver's export, or what the supervisor granted)
     dynamic @4 :Dynamic;   # runner to supervisor: a Worker of a loader
+    promised @5 :UInt32;   # what an earlier question of the sender, not finished yet, will return (pipelining)
+    own @10 :UInt32;       # runner to supervisor, only with facet: a Worker of this channel, the class is `entrypoint`
+    ownActor @11 :Void;    # runner to supervisor, only engine calls: `actor` asks on its own behalf
   }
+  actor @6 :UInt32;        # supervisor to runner, with worker: an open actor of that Worker. With ownActor: who asks
+  object @7 :Text;         # runner to supervisor, with capability = a namespace: the id, 64 hexadecimal digits
+  objectName @8 :Text;     # and id.name; empty: none
+  facet @9 :Facet;         # runner to supervisor, with dynamic or own: a facet of the class `entrypoint` of that Worker
+}
+
+# An actor below another. It is asked to start with the class that the target names, unless it is open already.
+struct Facet {
+  parent @0 :UInt32;       # open actor of this channel
+  name @1 :Text;
+  idText @2 :Text;         # what ctx.id shows; empty: as the parent's
+  idName @3 :Text;         # ctx.id.name; empty: none
+  quotaBytes @4 :UInt64;   # of its database; 0: only the node's limit
 }
 
 struct Dynamic {
@@ -82,6 +129,8 @@ struct Invoke {
   union {
     fetch @6 :FetchRequest;
     rpc @7 :RpcCall;
+    event @8 :EventCall;
+    engine @9 :EngineCall;
   }
 }
 
@@ -94,9 +143,28 @@ struct FetchRequest {
 }
 
 struct RpcCall {
-  path @0 :List(Text);
-  arguments @1 :Data;      # serialised value
+  path @0 :List(Text);     # from the target to the member; empty: the target itself
+  arguments @1 :Payload;   # an array
   isCall @2 :Bool;         # false: property read
+}
+
+# An event that the runtime itself delivers: tail, alarm, ...
+struct EventCall {
+  name @0 :Text;
+  detail @1 :Text;         # JSON
+  payload @2 :Payload;     # a workflow's event, ...
+}
+
+# What built-ins ask of a part of the supervisor: typed, never a tenant's own words.
+struct EngineCall {
+  operation @0 :Text;
+  detail @1 :Text;         # JSON
+  payload @2 :Payload;     # opaque values
+}
+
+struct EngineResult {
+  detail @0 :Text;         # JSON
+  payloads @1 :List(Data); # opaque values
 }
 
 struct FetchResponse {
@@ -122,8 +190,9 @@ struct Return {
   continues @2 :Bool;      # a Finished follows
   union {
     fetch @3 :FetchResponse;
-    value @4 :Data;
+    value @4 :Payload;
     error @5 :ErrorInfo;
+    engine @6 :EngineResult;
   }
 }
 
@@ -155,6 +224,12 @@ struct StreamStop {
   stream @0 :UInt32;
 }
 
+# The rest of a stream that the sender owns is what comes in a stream of the receiver, unread; both numbers end.
+struct Splice {
+  stream @0 :UInt32;       # of the sender
+  source @1 :UInt32;       # of the receiver
+}
+
 struct Module {
   name @0 :Text;
   kind @1 :Kind;
@@ -167,11 +242,13 @@ struct WorkerCode {
   compatibilityFlags @1 :List(Text);
   mainModule @2 :Text;
   modules @3 :List(Module);
-  env @4 :Data;            # serialised value of a dynamic Worker's env, opaque to the supervisor; empty: {}
+  env @4 :Payload;         # of a dynamic Worker; empty: {}
   outbound @5 :Outbound;
   cpuMillis @6 :UInt32;    # 0: not limited by the code
   subrequests @7 :UInt32;  # 0: not limited by the code
-  enum Outbound { inherit @0; blocked @1; }
+  outboundTo @8 :CapabilityRef;  # with outbound = capability
+  tails @9 :List(CapabilityRef);
+  enum Outbound { inherit @0; blocked @1; capability @2; }
 }
 
 struct Limits {
@@ -195,7 +272,16 @@ struct Binding {
     json @2 :Text;
     loader @3 :UInt32;     # import number of a loader
     fetcher @4 :UInt32;    # import number of something with fetch(): a service, assets
+    namespace @5 :Namespace;
+    workflow @6 :UInt32;   # import number of a workflow
   }
+}
+
+# Durable Objects of one class. With an empty name of the binding: what ctx.exports shows for this Worker's own class.
+struct Namespace {
+  capability @0 :UInt32;   # import number
+  key @1 :Data;            # 32 bytes, of its ids
+  className @2 :Text;
 }
 
 struct Load {
@@ -209,6 +295,7 @@ struct Load {
   bindings @7 :List(Binding);
   outbound @8 :UInt32;     # import that global fetch() goes to; 0: blocked
   limits @9 :Limits;
+  tails @10 :List(UInt32); # import numbers: who gets a tail event after each invocation
 }
 
 struct Unload {
@@ -260,6 +347,48 @@ struct Usage {
 }
 
 struct Release {
-  capability @0 :UInt32;
-  count @1 :UInt32;
+  capability @0 :UInt32;   # number of the receiver's export
+}
+
+struct Finish {
+  question @0 :UInt32;
+}
+
+struct Local {
+  capability @0 :UInt32;   # import of the runner
+  worker @1 :UInt32;       # lives in this same runner: calls need not pass the supervisor
+  entrypoint @2 :Text;
+  props @3 :Payload;
+}
+
+# An actor of a loaded Worker, with its database. descriptors: database, write-ahead log, history, in this order.
+struct OpenActor {
+  actor @0 :UInt32;        # number on this channel, never reused
+  worker @1 :UInt32;
+  className @2 :Text;
+  props @3 :Payload;
+  id @4 :Text;             # what ctx.id shows
+  name @5 :Text;           # ctx.id.name; empty: none
+  namespaceUid @6 :Text;   # of the root; with `id` the key of the short way
+  parent @7 :UInt32;       # of a facet: open actor of this channel; 0: a root, or the parent lives elsewhere
+  facetName @8 :Text;
+  isFacet @9 :Bool;
+  quotaBytes @10 :UInt64;  # of the database; 0: only the node's limit
+  depth @11 :UInt32;       # 1: a root
+  descriptors @12 :UInt32; # how many file descriptors ride with this frame
+}
+
+struct ActorClosed {
+  actor @0 :UInt32;
+  reason @1 :Text;         # "" (idle, or as asked), else what its callers hear
+}
+
+struct CloseActor {
+  actor @0 :UInt32;
+  reason @1 :Text;         # what its callers hear; empty: a clean close
+}
+
+struct FacetClosed {
+  parent @0 :UInt32;
+  name @1 :Text;
 }

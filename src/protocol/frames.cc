@@ -39,14 +39,61 @@ void write(wire::Dynamic::Builder to, const Dynamic& dynamic) {
   to.setSource(dynamic.source);
 }
 
+unsigned count(std::size_t size) { return static_cast<unsigned>(size); }
+
+void write(wire::Entrypoint::Builder to, const Entrypoint& entrypoint);
+
+void write(wire::CapabilityRef::Builder to, const CapabilityRef& reference) {
+  switch (reference.kind) {
+    case CapabilityRef::Kind::SenderHosted: to.setSenderHosted(reference.number); break;
+    case CapabilityRef::Kind::ReceiverHosted: to.setReceiverHosted(reference.number); break;
+    case CapabilityRef::Kind::Entrypoint: write(to.initEntrypoint(), *reference.entrypoint); break;
+  }
+}
+
+// Inits a list with the function given and writes one element for each item.
+template <class Items, class Init>
+void write_list(const Items& items, Init&& init) {
+  if (items.empty()) return;
+  auto list = init(count(items.size()));
+  for (unsigned index = 0; index < items.size(); ++index) write(list[index], items[index]);
+}
+
+void write(wire::Payload::Builder to, const Payload& payload) {
+  if (!payload.bytes.empty()) to.setBytes(data(payload.bytes));
+  write_list(payload.capabilities, [&](unsigned size) { return to.initCapabilities(size); });
+  write_list(payload.streams, [&](unsigned size) { return to.initStreams(size); });
+}
+
+bool is_empty(const Payload& payload) { return payload.bytes.empty() && payload.is_plain(); }
+
+void write(wire::Entrypoint::Builder to, const Entrypoint& entrypoint) {
+  to.setWorker(entrypoint.worker);
+  to.setName(text(entrypoint.name));
+  if (!is_empty(entrypoint.props)) write(to.initProps(), entrypoint.props);
+}
+
 void write(wire::Target::Builder to, const Target& target) {
   if (!target.entrypoint.empty()) to.setEntrypoint(text(target.entrypoint));
-  if (!target.props.empty()) to.setProps(data(target.props));
+  if (!is_empty(target.props)) write(to.initProps(), target.props);
   switch (target.kind) {
     case Target::Kind::Worker: to.setWorker(target.number); break;
     case Target::Kind::Capability: to.setCapability(target.number); break;
     case Target::Kind::Dynamic: write(to.initDynamic(), target.dynamic); break;
+    case Target::Kind::Promised: to.setPromised(target.number); break;
+    case Target::Kind::Own: to.setOwn(target.number); break;
+    case Target::Kind::OwnActor: to.setOwnActor(); break;
   }
+  to.setActor(target.actor);
+  if (!target.object.empty()) to.setObject(text(target.object));
+  if (!target.object_name.empty()) to.setObjectName(text(target.object_name));
+  if (target.facet.parent == 0) return;
+  auto facet = to.initFacet();
+  facet.setParent(target.facet.parent);
+  facet.setName(text(target.facet.name));
+  if (!target.facet.id_text.empty()) facet.setIdText(text(target.facet.id_text));
+  if (!target.facet.id_name.empty()) facet.setIdName(text(target.facet.id_name));
+  facet.setQuotaBytes(target.facet.quota_bytes);
 }
 
 void write(wire::ErrorInfo::Builder to, const ErrorInfo& error) {
@@ -64,8 +111,6 @@ void write_texts(ListBuilder to, const std::vector<std::string_view>& texts) {
   for (unsigned index = 0; index < texts.size(); ++index) to.set(index, text(texts[index]));
 }
 
-unsigned count(std::size_t size) { return static_cast<unsigned>(size); }
-
 void write(wire::WorkerCode::Builder to, const WorkerCode& code) {
   to.setCompatibilityDate(text(code.compatibility_date));
   write_texts(to.initCompatibilityFlags(count(code.compatibility_flags.size())), code.compatibility_flags);
@@ -77,8 +122,10 @@ void write(wire::WorkerCode::Builder to, const WorkerCode& code) {
     modules[index].setKind(static_cast<wire::Module::Kind>(module.kind));
     modules[index].setBytes(data(module.bytes));
   }
-  to.setEnv(data(code.env));
+  if (!is_empty(code.env)) write(to.initEnv(), code.env);
   to.setOutbound(static_cast<wire::WorkerCode::Outbound>(code.outbound));
+  if (code.outbound == OutboundRule::Capability) write(to.initOutboundTo(), code.outbound_to);
+  write_list(code.tails, [&](unsigned size) { return to.initTails(size); });
   to.setCpuMillis(code.cpu_millis);
   to.setSubrequests(code.subrequests);
 }
@@ -125,12 +172,22 @@ struct Writer {
       request.setHeaders(data(fetch->headers));
       if (!fetch->cf.empty()) request.setCf(data(fetch->cf));
       write(request.initBody(), fetch->body);
-    } else {
-      const auto& call = std::get<RpcCall>(frame.call);
+    } else if (const auto* call = std::get_if<RpcCall>(&frame.call)) {
       auto rpc = invoke.initRpc();
-      write_texts(rpc.initPath(count(call.path.size())), call.path);
-      rpc.setArguments(data(call.arguments));
-      rpc.setIsCall(call.is_call);
+      write_texts(rpc.initPath(count(call->path.size())), call->path);
+      write(rpc.initArguments(), call->arguments);
+      rpc.setIsCall(call->is_call);
+    } else if (const auto* event = std::get_if<EventCall>(&frame.call)) {
+      auto to_event = invoke.initEvent();
+      to_event.setName(text(event->name));
+      to_event.setDetail(text(event->detail));
+      if (!is_empty(event->payload)) write(to_event.initPayload(), event->payload);
+    } else {
+      const auto& engine = std::get<EngineCall>(frame.call);
+      auto to_engine = invoke.initEngine();
+      to_engine.setOperation(text(engine.operation));
+      to_engine.setDetail(text(engine.detail));
+      if (!is_empty(engine.payload)) write(to_engine.initPayload(), engine.payload);
     }
   }
   void operator()(const Return& frame) {
@@ -145,7 +202,16 @@ struct Writer {
       response.setHeaders(data(fetch->headers));
       write(response.initBody(), fetch->body);
     } else if (const auto* value = std::get_if<RpcValue>(&frame.outcome)) {
-      result.setValue(data(value->bytes));
+      write(result.initValue(), value->payload);
+    } else if (const auto* engine = std::get_if<EngineResult>(&frame.outcome)) {
+      auto answer = result.initEngine();
+      answer.setDetail(text(engine->detail));
+      if (!engine->payloads.empty()) {
+        auto payloads = answer.initPayloads(count(engine->payloads.size()));
+        for (unsigned index = 0; index < engine->payloads.size(); ++index) {
+          payloads.set(index, data(engine->payloads[index]));
+        }
+      }
     } else {
       write(result.initError(), std::get<ErrorInfo>(frame.outcome));
     }
@@ -190,10 +256,22 @@ struct Writer {
         case Binding::Kind::Json: bindings[index].setJson(text(binding.text)); break;
         case Binding::Kind::Loader: bindings[index].setLoader(binding.capability); break;
         case Binding::Kind::Fetcher: bindings[index].setFetcher(binding.capability); break;
+        case Binding::Kind::Namespace: {
+          auto name_space = bindings[index].initNamespace();
+          name_space.setCapability(binding.capability);
+          name_space.setKey(data(binding.key));
+          name_space.setClassName(text(binding.text));
+          break;
+        }
+        case Binding::Kind::Workflow: bindings[index].setWorkflow(binding.capability); break;
       }
     }
     load.setOutbound(frame.outbound);
     write(load.initLimits(), frame.limits);
+    if (!frame.tails.empty()) {
+      auto tails = load.initTails(count(frame.tails.size()));
+      for (unsigned index = 0; index < frame.tails.size(); ++index) tails.set(index, frame.tails[index]);
+    }
   }
   void operator()(const Unload& frame) { to.initUnload().setWorker(frame.worker); }
   void operator()(const Evicted& frame) {
@@ -244,10 +322,50 @@ struct Writer {
     usage.setExternalBytes(frame.external_bytes);
   }
   void operator()(const Drain&) { to.setDrain(); }
-  void operator()(const Release& frame) {
-    auto release = to.initRelease();
-    release.setCapability(frame.capability);
-    release.setCount(frame.count);
+  void operator()(const Release& frame) { to.initRelease().setCapability(frame.capability); }
+  void operator()(const Finish& frame) { to.initFinish().setQuestion(frame.question); }
+  void operator()(const Local& frame) {
+    auto local = to.initLocal();
+    local.setCapability(frame.capability);
+    local.setWorker(frame.worker);
+    if (!frame.entrypoint.empty()) local.setEntrypoint(text(frame.entrypoint));
+    if (!is_empty(frame.props)) write(local.initProps(), frame.props);
+  }
+  void operator()(const OpenActor& frame) {
+    auto open = to.initOpenActor();
+    open.setActor(frame.actor);
+    open.setWorker(frame.worker);
+    open.setClassName(text(frame.class_name));
+    if (!is_empty(frame.props)) write(open.initProps(), frame.props);
+    open.setId(text(frame.id));
+    if (!frame.name.empty()) open.setName(text(frame.name));
+    open.setNamespaceUid(text(frame.namespace_uid));
+    open.setParent(frame.parent);
+    if (!frame.facet_name.empty()) open.setFacetName(text(frame.facet_name));
+    open.setIsFacet(frame.is_facet);
+    open.setQuotaBytes(frame.quota_bytes);
+    open.setDepth(frame.depth);
+    open.setDescriptors(frame.descriptors);
+  }
+  void operator()(const ActorClosed& frame) {
+    auto closed = to.initActorClosed();
+    closed.setActor(frame.actor);
+    if (!frame.reason.empty()) closed.setReason(text(frame.reason));
+  }
+  void operator()(const CloseActor& frame) {
+    auto close = to.initCloseActor();
+    close.setActor(frame.actor);
+    if (!frame.reason.empty()) close.setReason(text(frame.reason));
+  }
+  void operator()(const FacetClosed& frame) {
+    auto closed = to.initFacetClosed();
+    closed.setParent(frame.parent);
+    closed.setName(text(frame.name));
+  }
+  void operator()(const Splice& frame) {
+    auto splice = to.initSplice();
+    splice.setStream(frame.stream);
+    splice.setSource(frame.source);
   }
 };
 
@@ -260,38 +378,68 @@ struct Sizer {
     for (const auto value : values) sum += text(value) + 8;
     return sum;
   }
+  static std::size_t refs(const std::vector<CapabilityRef>& references) {
+    std::size_t sum = 8;
+    for (const CapabilityRef& reference : references) {
+      sum += 32;
+      if (reference.entrypoint == nullptr) continue;
+      sum += 64 + text(reference.entrypoint->name) + payload(reference.entrypoint->props);
+    }
+    return sum;
+  }
+  static std::size_t payload(const Payload& value) {
+    std::size_t sum = 64 + value.bytes.size();
+    if (!value.capabilities.empty()) sum += refs(value.capabilities);
+    for (const Body& stream : value.streams) sum += 48 + stream.bytes.size();
+    return sum;
+  }
   static std::size_t error(const ErrorInfo& info) {
     return kFixed + info.name.size() + info.message.size() + info.stack.size() + info.properties.size();
   }
   static std::size_t code(const WorkerCode& worker) {
-    std::size_t sum = kFixed + texts(worker.compatibility_flags) + worker.env.size() + worker.main_module.size();
+    std::size_t sum = kFixed + texts(worker.compatibility_flags) + payload(worker.env) + refs(worker.tails) +
+                      refs({worker.outbound_to}) + worker.main_module.size();
     for (const Module& module : worker.modules) sum += module.name.size() + module.bytes.size() + 96;
     return sum;
   }
 
   std::size_t operator()(const Hello& frame) const { return kFixed + texts(frame.layers); }
   std::size_t operator()(const Invoke& frame) const {
-    std::size_t sum = kFixed + frame.target.entrypoint.size() + frame.target.props.size() +
-                      frame.target.dynamic.id.size();
+    const std::size_t sum = kFixed + frame.target.entrypoint.size() + payload(frame.target.props) +
+                            frame.target.dynamic.id.size() + frame.target.object.size() +
+                            frame.target.object_name.size() + frame.target.facet.name.size() +
+                            frame.target.facet.id_text.size() + frame.target.facet.id_name.size();
     if (const auto* fetch = std::get_if<FetchRequest>(&frame.call)) {
       return sum + fetch->method.size() + fetch->url.size() + fetch->headers.size() + fetch->cf.size() +
              fetch->body.bytes.size();
     }
+    if (const auto* event = std::get_if<EventCall>(&frame.call)) {
+      return sum + event->name.size() + event->detail.size() + payload(event->payload);
+    }
+    if (const auto* engine = std::get_if<EngineCall>(&frame.call)) {
+      return sum + engine->operation.size() + engine->detail.size() + payload(engine->payload);
+    }
     const auto& call = std::get<RpcCall>(frame.call);
-    return sum + texts(call.path) + call.arguments.size();
+    return sum + texts(call.path) + payload(call.arguments);
   }
   std::size_t operator()(const Return& frame) const {
     if (const auto* fetch = std::get_if<FetchResponse>(&frame.outcome)) {
       return kFixed + fetch->status_text.size() + fetch->headers.size() + fetch->body.bytes.size();
     }
-    if (const auto* value = std::get_if<RpcValue>(&frame.outcome)) return kFixed + value->bytes.size();
+    if (const auto* value = std::get_if<RpcValue>(&frame.outcome)) return kFixed + payload(value->payload);
+    if (const auto* engine = std::get_if<EngineResult>(&frame.outcome)) {
+      std::size_t sum = kFixed + engine->detail.size();
+      for (const BytesView item : engine->payloads) sum += item.size() + 16;
+      return sum;
+    }
     return error(std::get<ErrorInfo>(frame.outcome));
   }
   std::size_t operator()(const StreamData& frame) const { return kFixed + frame.bytes.size(); }
   std::size_t operator()(const StreamEnd& frame) const { return kFixed + frame.error.size(); }
   std::size_t operator()(const Load& frame) const {
-    std::size_t sum = kFixed + frame.name.size() + frame.dynamic_id.size() + code(frame.code);
-    for (const Binding& binding : frame.bindings) sum += binding.name.size() + binding.text.size() + 96;
+    std::size_t sum = kFixed + frame.name.size() + frame.dynamic_id.size() + code(frame.code) +
+                      4 * frame.tails.size();
+    for (const Binding& binding : frame.bindings) sum += binding.name.size() + binding.text.size() + 160;
     return sum;
   }
   std::size_t operator()(const Preload& frame) const { return kFixed + frame.dynamic.id.size(); }
@@ -301,6 +449,14 @@ struct Sizer {
   }
   std::size_t operator()(const Bind& frame) const { return kFixed + frame.id.size(); }
   std::size_t operator()(const LogLine& frame) const { return kFixed + frame.text.size(); }
+  std::size_t operator()(const Local& frame) const { return kFixed + frame.entrypoint.size() + payload(frame.props); }
+  std::size_t operator()(const OpenActor& frame) const {
+    return kFixed + frame.class_name.size() + payload(frame.props) + frame.id.size() + frame.name.size() +
+           frame.namespace_uid.size() + frame.facet_name.size();
+  }
+  std::size_t operator()(const ActorClosed& frame) const { return kFixed + frame.reason.size(); }
+  std::size_t operator()(const CloseActor& frame) const { return kFixed + frame.reason.size(); }
+  std::size_t operator()(const FacetClosed& frame) const { return kFixed + frame.name.size(); }
   template <class Small>
   std::size_t operator()(const Small&) const {
     return kFixed;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -18,12 +19,13 @@
 
 namespace insula::protocol {
 
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 
 using QuestionId = std::uint32_t;
 using StreamId = std::uint32_t;
 using WorkerId = std::uint32_t;
 using CapabilityId = std::uint32_t;
+using ActorId = std::uint32_t;
 
 struct Hello {
   std::uint32_t version = kProtocolVersion;
@@ -47,13 +49,53 @@ struct Dynamic {
   std::uint32_t source = 0;
 };
 
+struct Entrypoint;
+
+// A capability on its way (frames.capnp).
+struct CapabilityRef {
+  enum class Kind : std::uint8_t { SenderHosted, ReceiverHosted, Entrypoint };
+  Kind kind = Kind::SenderHosted;
+  CapabilityId number = 0;                       // SenderHosted, ReceiverHosted
+  std::shared_ptr<const Entrypoint> entrypoint;  // Entrypoint; never null then
+};
+
+// A serialised value and what rides beside it.
+struct Payload {
+  BytesView bytes;
+  std::vector<CapabilityRef> capabilities;  // at most kPayloadCapabilitiesMax
+  std::vector<Body> streams;                // at most kPayloadStreamsMax
+  bool is_plain() const noexcept { return capabilities.empty() && streams.empty(); }
+};
+
+struct Entrypoint {
+  WorkerId worker = 0;
+  std::string_view name;
+  Payload props;  // nested at most kPropsDepthMax deep
+};
+
+// An actor below another actor.
+struct Facet {
+  ActorId parent = 0;  // 0: the target is no facet
+  std::string_view name;
+  std::string_view id_text;  // empty: as the parent's
+  std::string_view id_name;
+  std::uint64_t quota_bytes = 0;  // 0: only the node's limit
+};
+
 struct Target {
-  enum class Kind : std::uint8_t { Worker, Capability, Dynamic };
+  // Worker: supervisor to runner. Dynamic: runner to supervisor. Promised: an earlier question of the sender.
+  // Own: runner to supervisor, a Worker of this channel whose class is meant, with a facet.
+  // OwnActor: runner to supervisor, an actor that asks on its own behalf.
+  enum class Kind : std::uint8_t { Worker, Capability, Dynamic, Promised, Own, OwnActor };
   Kind kind = Kind::Worker;
-  std::uint32_t number = 0;  // Worker or Capability
+  std::uint32_t number = 0;  // Worker, Capability, Promised, Own
   Dynamic dynamic;
   std::string_view entrypoint;
-  BytesView props;
+  Payload props;
+  ActorId actor = 0;             // with Worker: an open actor of it; OwnActor: who asks
+  std::string_view object;       // with Capability, a namespace: id of an object, 64 hexadecimal digits
+  std::string_view object_name;  // and its id.name
+  Facet facet;                   // with Dynamic and Own
 };
 
 struct FetchRequest {
@@ -66,8 +108,21 @@ struct FetchRequest {
 
 struct RpcCall {
   std::vector<std::string_view> path;
-  BytesView arguments;
+  Payload arguments;
   bool is_call = true;
+};
+
+struct EventCall {
+  std::string_view name;
+  std::string_view detail;  // JSON
+  Payload payload;
+};
+
+// What built-ins ask of a part of the supervisor.
+struct EngineCall {
+  std::string_view operation;
+  std::string_view detail;  // JSON
+  Payload payload;
 };
 
 struct Invoke {
@@ -77,7 +132,7 @@ struct Invoke {
   Target target;
   std::uint32_t cpu_millis = 0;
   std::uint32_t subrequests = 0;
-  std::variant<FetchRequest, RpcCall> call;
+  std::variant<FetchRequest, RpcCall, EventCall, EngineCall> call;
 };
 
 struct FetchResponse {
@@ -98,14 +153,19 @@ struct ErrorInfo {
 };
 
 struct RpcValue {
-  BytesView bytes;
+  Payload payload;
+};
+
+struct EngineResult {
+  std::string_view detail;  // JSON
+  std::vector<BytesView> payloads;
 };
 
 struct Return {
   QuestionId question = 0;
   std::uint32_t cpu_micros = 0;
   bool continues = false;
-  std::variant<FetchResponse, RpcValue, ErrorInfo> outcome;
+  std::variant<FetchResponse, RpcValue, ErrorInfo, EngineResult> outcome;
 };
 
 struct Finished {
@@ -144,25 +204,28 @@ struct Module {
   BytesView bytes;
 };
 
-enum class OutboundRule : std::uint8_t { Inherit, Blocked };
+enum class OutboundRule : std::uint8_t { Inherit, Blocked, Capability };
 
 struct WorkerCode {
   std::string_view compatibility_date;
   std::vector<std::string_view> compatibility_flags;
   std::string_view main_module;
   std::vector<Module> modules;
-  BytesView env;
+  Payload env;
   OutboundRule outbound = OutboundRule::Inherit;
+  CapabilityRef outbound_to;  // with OutboundRule::Capability
+  std::vector<CapabilityRef> tails;
   std::uint32_t cpu_millis = 0;
   std::uint32_t subrequests = 0;
 };
 
 struct Binding {
-  enum class Kind : std::uint8_t { Text, Json, Loader, Fetcher };
-  std::string_view name;
+  enum class Kind : std::uint8_t { Text, Json, Loader, Fetcher, Namespace, Workflow };
+  std::string_view name;        // empty: not in env (a Namespace for ctx.exports)
   Kind kind = Kind::Text;
-  std::string_view text;        // Text, Json
-  CapabilityId capability = 0;  // Loader, Fetcher
+  std::string_view text;        // Text, Json; Namespace: name of the class
+  CapabilityId capability = 0;  // all others
+  BytesView key = {};           // Namespace: 32 bytes
 };
 
 struct Load {
@@ -176,6 +239,7 @@ struct Load {
   std::vector<Binding> bindings;
   CapabilityId outbound = 0;
   WorkerLimits limits;
+  std::vector<CapabilityId> tails;
 };
 
 struct Unload {
@@ -234,13 +298,64 @@ struct Usage {
 struct Drain {};
 
 struct Release {
-  CapabilityId capability = 0;
-  std::uint32_t count = 0;
+  CapabilityId capability = 0;  // number of the receiver's export
 };
+
+struct Finish {
+  QuestionId question = 0;
+};
+
+struct Local {
+  CapabilityId capability = 0;
+  WorkerId worker = 0;
+  std::string_view entrypoint;
+  Payload props;
+};
+
+// frames.capnp says what each means. As many descriptors as stated ride with the frame (Channel::send).
+struct OpenActor {
+  ActorId actor = 0;
+  WorkerId worker = 0;
+  std::string_view class_name;
+  Payload props;
+  std::string_view id;
+  std::string_view name;
+  std::string_view namespace_uid;
+  ActorId parent = 0;
+  std::string_view facet_name;
+  bool is_facet = false;
+  std::uint64_t quota_bytes = 0;
+  std::uint32_t depth = 1;
+  std::uint32_t descriptors = 0;
+};
+
+struct ActorClosed {
+  ActorId actor = 0;
+  std::string_view reason;
+};
+
+struct CloseActor {
+  ActorId actor = 0;
+  std::string_view reason;
+};
+
+struct FacetClosed {
+  ActorId parent = 0;
+  std::string_view name;
+};
+
+// The rest of the sender's stream is what comes in a stream of the receiver.
+struct Splice {
+  StreamId stream = 0;
+  StreamId source = 0;
+};
+
+inline constexpr std::uint32_t kActorDescriptors = 3;  // database, write-ahead log, history
 
 using Frame = std::variant<Hello, Invoke, Return, Finished, Cancel, StreamData, StreamEnd, StreamCredit, StreamStop,
                            Load, Unload, Evicted, Preload, NeedCode, Code, Bind, LogLine, Ping, Pong, Usage, Drain,
-                           Release>;
+                           Release, Finish, Local, OpenActor, ActorClosed, CloseActor, FacetClosed,
+                           Splice>;
 
 // Appends the frame's wire form to `out`.
 void append_frame(Bytes& out, const Frame& frame);

@@ -9,7 +9,7 @@ import vm from "node:vm";
 
 import { bundleBuiltins } from "../../tools/bundle_builtins.mjs";
 
-const kMostBytes = 160 * 1024;
+const kMostBytes = 192 * 1024;
 
 let source: string;
 let context: vm.Context;

@@ -180,6 +180,7 @@ for (const [name, operation] of Object.entries(table)) {
 // Parts are modules like any other here.
 const require = createRequire(import.meta.url);
 (globalThis as unknown as { parts: unknown }).parts = {
-  sockets: () => require("../../src/builtins/web/sockets_part.ts"),
+  sockets: () => require("../../src/builtins/runtime/sockets/sockets_part.ts"),
+  rpc: () => require("../../src/builtins/runtime/rpc/rpc_part.ts"),
   streams: () => require("../../src/builtins/web/streams_part.ts"),
 };

@@ -18,37 +18,11 @@
 
 #include "src/protocol/frames.h"
 #include "src/supervisor/fleet/session.h"
+#include "tests/fuzz/piece.h"
 #include "tests/support/fake_runner.h"
 
 namespace insula {
 namespace {
-
-class Piece {
- public:
-  Piece(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
-  bool is_empty() const { return at_ >= size_; }
-  std::uint8_t byte() { return is_empty() ? 0 : data_[at_++]; }
-  // Small numbers mostly, so that they meet those of the tables.
-  std::uint32_t number() {
-    const std::uint8_t choice = byte();
-    if (choice < 128) return choice & 7u;
-    if (choice < 192) return (choice & 7u) | (std::uint32_t{byte()} & 3u) << 20;
-    std::uint32_t wide = 0;
-    for (int index = 0; index < 4; ++index) wide = wide << 8 | byte();
-    return wide;
-  }
-  BytesView text() {
-    const std::size_t length = std::min<std::size_t>(byte(), size_ - at_);
-    const BytesView view(reinterpret_cast<const char*>(data_ + at_), length);
-    at_ += length;
-    return view;
-  }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t size_;
-  std::size_t at_ = 0;
-};
 
 class Granted final : public fleet::Capability {
  public:
@@ -87,14 +61,16 @@ class Asker final : public fleet::ReplySink {
   ~Asker() override {
     if (body_ != nullptr) body_->stop();
   }
-  void on_return(const protocol::Return&, io::ByteSourcePtr body) override {
+  void on_return(const protocol::Return&, io::ByteSourcePtr body, fleet::Carried) override {
     INSULA_CHECK(++outcomes_ == 1);
     body_ = std::move(body);
     if (body_ == nullptr) return;
     body_->attach(reader_);
     body_->grant(1000);
   }
-  void on_undelivered(const protocol::ErrorInfo&, io::ByteSourcePtr) override { INSULA_CHECK(++outcomes_ == 1); }
+  void on_undelivered(const protocol::ErrorInfo&, io::ByteSourcePtr, std::vector<io::ByteSourcePtr>) override {
+    INSULA_CHECK(++outcomes_ == 1);
+  }
   void on_lost(const fleet::Loss&) override { INSULA_CHECK(++outcomes_ == 1); }
 
  private:
@@ -124,6 +100,10 @@ class Peer final : public fleet::SessionEvents, public fleet::SessionHandler {
     call.session.answer_error(call.answer.question, fleet::error_of(Fault::LoadFailed));
   }
   void on_preload(fleet::Session&, const protocol::Dynamic&, const std::shared_ptr<fleet::Capability>&) override {}
+  std::shared_ptr<fleet::Capability> make_entrypoint(fleet::WorkerOwner&, std::string_view, BytesView,
+                                                     fleet::Carried) override {
+    return nullptr;
+  }
   void on_log(fleet::Session&, const std::shared_ptr<fleet::WorkerOwner>&, const protocol::LogLine&) override {}
 };
 
@@ -179,7 +159,7 @@ protocol::Frame frame_from(Piece& piece) {
     case 9: return protocol::Preload{{piece.number(), {}, piece.number(), piece.number()}, piece.number()};
     case 10: return protocol::Code{piece.number(), protocol::ErrorInfo{}};
     case 11: return protocol::LogLine{piece.number(), piece.number(), "log", "x", false};
-    case 12: return protocol::Release{piece.number(), piece.number()};
+    case 12: return protocol::Release{piece.number()};
     default: return protocol::Pong{piece.number()};
   }
 }

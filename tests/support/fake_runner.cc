@@ -37,11 +37,24 @@ void FakeRunner::send(const protocol::Frame& frame) {
 }
 
 void FakeRunner::send_raw(BytesView bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0) return;  // the supervisor has hung up, or does not read: the test sees what follows from it
-    bytes.remove_prefix(static_cast<std::size_t>(sent));
+  unsent_.append(bytes);
+  flush();
+}
+
+bool FakeRunner::flush() {
+  std::size_t done = 0;
+  while (done < unsent_.size()) {
+    const ssize_t sent =
+        ::send(socket_.get(), unsent_.data() + done, unsent_.size() - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+      // The supervisor has hung up, or reads no further for now: the test sees what follows from it.
+      if (errno != EAGAIN) unsent_.clear();
+      break;
+    }
+    done += static_cast<std::size_t>(sent);
   }
+  unsent_.erase(0, done);
+  return done > 0;
 }
 
 void FakeRunner::hello() {
@@ -54,11 +67,25 @@ void FakeRunner::hello() {
 void FakeRunner::read() {
   while (!is_cut_) {
     const auto space = reader_.space();
-    const ssize_t got = ::recv(socket_.get(), space.data, space.size, MSG_DONTWAIT);
+    alignas(cmsghdr) char control[CMSG_SPACE(8 * sizeof(int))] = {};
+    iovec part{space.data, space.size};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
       is_cut_ = true;
       return;
+    }
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+      for (std::size_t at = CMSG_LEN(0); at + sizeof(int) <= header->cmsg_len; at += sizeof(int)) {
+        int number = -1;
+        std::memcpy(&number, reinterpret_cast<const char*>(header) + at, sizeof number);
+        descriptors.emplace_back(number);
+      }
     }
     reader_.commit(static_cast<std::size_t>(got));
     while (true) {

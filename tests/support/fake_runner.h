@@ -36,6 +36,8 @@ class FakeRunner {
 
   void send(const protocol::Frame& frame);
   void send_raw(BytesView bytes);
+  // Sends what did not fit into the socket before. True when some of it left.
+  bool flush();
   void hello();
   // The next frame that has arrived, or nothing.
   std::optional<Received> next();
@@ -50,6 +52,8 @@ class FakeRunner {
   }
   // The supervisor has closed the channel.
   bool is_cut();
+  // Descriptors that came with frames, in order; they are the test's.
+  std::vector<Fd> descriptors;
   // As a process that ends.
   void die() { socket_.reset(); }
   int fd() const { return socket_.get(); }
@@ -58,6 +62,7 @@ class FakeRunner {
   void read();
 
   Fd socket_;
+  Bytes unsent_;
   protocol::FrameReader reader_;
   std::vector<std::unique_ptr<Received>> pending_;
   std::vector<std::unique_ptr<Received>> kept_;  // so that a test may keep pointers

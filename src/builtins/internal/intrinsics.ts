@@ -69,6 +69,8 @@ export const arraySlice = uncurry(array.slice as (this: unknown[], start?: numbe
   end?: number,
 ) => T[];
 
+export const iteratorPrototype = getPrototypeOf(getPrototypeOf([][Symbol.iterator]()) as object) as object;
+
 export const SafeMap = Map;
 export const SafePromise = Promise;
 export const mapGet = uncurry(Map.prototype.get as (this: Map<unknown, unknown>, key: unknown) => unknown) as <K, V>(
@@ -112,6 +114,7 @@ export const subarray = uncurry(
   Uint8Array.prototype.subarray as (this: Uint8Array, start?: number, end?: number) => Uint8Array,
 );
 export const SafeUint8Array = Uint8Array;
+export const SafeUint32Array = Uint32Array;
 
 // V8 offers these only after the snapshot has been made ("experimental language features, including those available by
 // default, are not available while creating a snapshot"), so they are taken at first use.

@@ -58,8 +58,9 @@ declare const ops: {
   // Defines a data property, not enumerable, whose value is runtime.lazyGlobal(name), asked for when it is first read.
   lazy_global(target: object, name: string): void;
 
-  // ---- Console. One line of at most 64 KiB; the host caps the sum per invocation.
-  log(level: "debug" | "info" | "log" | "warn" | "error", text: string): void;
+  // ---- Console. One line of at most 64 KiB; the host caps the sum per invocation. message: the
+  // arguments as JSON, when the Worker has tails.
+  log(level: "debug" | "info" | "log" | "warn" | "error", text: string, message?: string): void;
 
   // ---- Native bodies: bytes or a stream that the host holds, named by a number that belongs to this isolate.
   // All of the body at once if it is complete and unread; null when it is a stream. Consumes it.

@@ -6,6 +6,7 @@
 // A part is made after the Worker's code has run: what it needs of the language, it takes from internal/intrinsics.ts.
 
 declare const parts: {
-  sockets(): typeof import("../web/sockets_part.ts");
+  rpc(): typeof import("../runtime/rpc/rpc_part.ts");
+  sockets(): typeof import("../runtime/sockets/sockets_part.ts");
   streams(): typeof import("../web/streams_part.ts");
 };

@@ -17,16 +17,17 @@ import { URL } from "../web/url.ts";
 import { outgoing } from "./bodies.ts";
 import { errorFromHost } from "./errors.ts";
 import { native } from "./native.ts";
+import { addWebSocket, isUpgrade } from "./sockets/upgrades.ts";
 
 // Where a call goes; the numbers are those of ops.call_fetch.
 export interface Target {
-  kind: 0 | 1 | 2 | 3;
+  kind: 0 | 1 | 2 | 3 | 4;
   capability: number;
   id: string;
   anonymous: number;
   source: number;
   entrypoint: string;
-  props: Uint8Array | undefined;
+  props: Packed | undefined;
   cpuMs: number;
   subRequests: number;
 }
@@ -43,6 +44,7 @@ interface Pending {
   resolve: (response: Response) => void;
   reject: (reason: unknown) => void;
   call: number;
+  upgrade: number;  // the stream that is the body of a request for a WebSocket; 0: it asks for none
   signal: AbortSignal | null;
   onAbort: (() => void) | null;
 }
@@ -71,7 +73,7 @@ function start(
   const entry: Pending = {
     target, method: methodOf(request), url: urlOf(request), block: requestHeadersBlockOf(request),
     cf: cfTextOf(request), again: body.kind === "stream" || body.kind === "native" ? null : body, follow,
-    redirects: 0, resolve, reject, call: 0, signal, onAbort: null,
+    redirects: 0, resolve, reject, call: 0, upgrade: 0, signal, onAbort: null,
   };
   send(entry, body);
   if (signal !== null) {
@@ -86,7 +88,9 @@ function start(
 
 function send(entry: Pending, body: SendableBody): void {
   const { target } = entry;
-  const out = outgoing(body, native.invocation());
+  const invocation = native.invocation();
+  entry.upgrade = body.kind === "none" && isUpgrade(entry.method, entry.block) ? native.stream_open(invocation) : 0;
+  const out = entry.upgrade !== 0 ? { kind: 4, value: entry.upgrade, length: -1 } : outgoing(body, invocation);
   entry.call = native.call_fetch(
     target.kind, target.capability, target.id, target.anonymous, target.source, target.entrypoint, target.props,
     target.cpuMs, target.subRequests, entry.method, entry.url, entry.block, out.kind, out.value, entry.cf, out.length,
@@ -101,6 +105,7 @@ function take(call: number): Pending | undefined {
 }
 
 function settled(entry: Pending): void {
+  if (entry.upgrade !== 0) native.stream_end(entry.upgrade, undefined);
   if (entry.onAbort !== null) entry.signal!.removeEventListener("abort", entry.onAbort);
 }
 
@@ -108,7 +113,12 @@ function settled(entry: Pending): void {
 export function callDone(call: number, status: number, statusText: string, block: string, body: number): void {
   const entry = take(call);
   if (entry === undefined) return;
-  const response = responseFromHost(status, statusText, block, body, entry.url, entry.redirects > 0);
+  const writer = status === 101 && body !== 0 ? entry.upgrade : 0;
+  const response = responseFromHost(status, statusText, block, writer === 0 ? body : 0, entry.url, entry.redirects > 0);
+  if (writer !== 0) {
+    addWebSocket(response, writer, body);
+    entry.upgrade = 0;
+  }
   if (entry.follow && status >= 301 && status <= 308) {
     try {
       if (followRedirect(entry, status, response)) return;
@@ -164,14 +174,19 @@ function followRedirect(entry: Pending, status: number, response: Response): boo
 }
 
 // Called by the host with a failure.
-export function callFailed(call: number, fault: string, name: string, message: string, remote: boolean): void {
+export function callFailed(
+  call: number, fault: string, name: string, message: string, remote: boolean, properties: unknown,
+): void {
   const entry = take(call);
-  if (entry === undefined) return;
+  if (entry === undefined) {
+    parts.rpc().rpcFailed(call, fault, name, message, remote, properties);
+    return;
+  }
   settled(entry);
   entry.reject(errorFromHost(fault, name, message, remote));
 }
 
 // Called by the host when the invocation that made the call has ended.
 export function dropCall(call: number): void {
-  take(call);
+  if (take(call) === undefined) parts.rpc().dropRpcCall(call);
 }

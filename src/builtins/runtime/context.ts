@@ -29,6 +29,11 @@ export class ExecutionContext {
     if (!isObject(this) || !(#invocation in this)) throw illegalInvocation();
   }
 
+  abort(reason?: unknown): void {
+    if (!isObject(this) || !(#invocation in this)) throw illegalInvocation();
+    parts.rpc().abortInvocation(this.#invocation, reason);
+  }
+
   get props(): unknown {
     return this.#props;
   }

@@ -2,7 +2,8 @@
 //
 // Dispatch: an event finds its handler among the Worker's exports, and its outcome finds the way back.
 
-import { mapDelete, mapForEach, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
+import { isObject } from "../internal/convert.ts";
+import { jsonParse, mapDelete, mapForEach, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
 import { takeBodyForSend } from "../web/body.ts";
 import { abortRequest, type Request, requestFromHost } from "../web/request.ts";
 import { isResponse, type Response, responseHeadersBlockOf, statusOf, statusTextOf } from "../web/response.ts";
@@ -16,25 +17,34 @@ import { describe, faultError } from "./errors.ts";
 import { setExports } from "./exports.ts";
 import { forgetSourcesOf } from "./loader.ts";
 import { native } from "./native.ts";
+import type { Receiver } from "./rpc/receiver.ts";
+import { answerUpgrade, dropUpgrade, takeUpgrade } from "./sockets/upgrades.ts";
 import { settings } from "./settings.ts";
-import { WorkerEntrypoint } from "./workers_module.ts";
+import { DurableObject, WorkerEntrypoint, WorkflowEntrypoint } from "./workers_module.ts";
 
-type Handler = (request: Request, env: unknown, ctx: ExecutionContext) => unknown;
+type Handler = (event: unknown, env: unknown, ctx: ExecutionContext) => unknown;
 type Entrypoint =
   | { kind: "object"; value: Record<string, unknown> }
-  | { kind: "class"; value: new (ctx: unknown, env: unknown) => Record<string, unknown> };
+  | { kind: "class"; value: EntrypointClass };
+type EntrypointClass = new (ctx: unknown, env: unknown) => Record<string, unknown>;
+
+const kOnEntrypoint = 0;
+const kOnExport = 1;
+const kFetch: readonly string[] = ["fetch"];
 
 const entrypoints = new SafeMap<string, Entrypoint>();
 const requests = new SafeMap<number, Request>();
+// Exported classes whose instances the runtime itself makes: not entrypoints.
+const engineClasses = new SafeMap<string, { base: "DurableObject" | "WorkflowEntrypoint"; value: EntrypointClass }>();
 
 // Takes the exports of the main module. Returns a complaint when one of them is no entrypoint.
 export function adopt(namespace: Record<string, unknown>): string | undefined {
   for (const name of Object.keys(namespace)) {
     const value = namespace[name];
     if (typeof value === "function") {
-      const isEntrypoint = (value as unknown) === WorkerEntrypoint ||
-        Object.prototype.isPrototypeOf.call(WorkerEntrypoint, value);
-      if (isEntrypoint) mapSet(entrypoints, name, { kind: "class", value: value as never });
+      if (extendsClass(value, WorkerEntrypoint)) mapSet(entrypoints, name, { kind: "class", value: value as never });
+      else if (extendsClass(value, DurableObject)) setEngineClass(name, "DurableObject", value);
+      else if (extendsClass(value, WorkflowEntrypoint)) setEngineClass(name, "WorkflowEntrypoint", value);
       else if (name === "default") {
         return "Uncaught TypeError: The default export is a function; it must be an object with handlers, such as " +
           "{ fetch() {} }, or a class that extends WorkerEntrypoint.";
@@ -57,7 +67,16 @@ export function adopt(namespace: Record<string, unknown>): string | undefined {
   return undefined;
 }
 
-function handlerFor(name: string, id: number, props: unknown): { handler: Handler; self: object; ctx: ExecutionContext } {
+function extendsClass(value: object, base: object): boolean {
+  return value === base || Object.prototype.isPrototypeOf.call(base, value);
+}
+
+function setEngineClass(name: string, base: "DurableObject" | "WorkflowEntrypoint", value: object): void {
+  mapSet(engineClasses, name, { base, value: value as never });
+}
+
+// The entrypoint of this name, for one invocation.
+function receiverFor(name: string, id: number, props: unknown): Receiver {
   const entrypoint = mapGet(entrypoints, name === "" ? "default" : name);
   if (entrypoint === undefined) {
     const isDefault = name === "" || name === "default";
@@ -65,10 +84,14 @@ function handlerFor(name: string, id: number, props: unknown): { handler: Handle
       isDefault ? "Worker has no default entrypoint." : `Worker has no such entrypoint: ${name}`);
   }
   const ctx = new ExecutionContext(id, props);
-  const self = entrypoint.kind === "class" ? new entrypoint.value(ctx, settings.env) : entrypoint.value;
-  const handler = self["fetch"];
-  if (typeof handler !== "function") throw new Error("Handler does not export a fetch() function.");
-  return { handler: handler as Handler, self, ctx };
+  const isClass = entrypoint.kind === "class";
+  return { self: isClass ? new entrypoint.value(ctx, settings.env) : entrypoint.value, isClass, ctx };
+}
+
+function handlerOf(self: object, name: string): Handler {
+  const handler = (self as Record<string, unknown>)[name];
+  if (typeof handler !== "function") throw new Error(`Handler does not export a ${name}() function.`);
+  return handler as Handler;
 }
 
 // Called by the host for each request.
@@ -76,14 +99,74 @@ export function dispatchFetch(
   id: number, entrypoint: string, props: unknown, method: string, url: string, block: string, body: number, cf: string,
 ): void {
   try {
-    const { handler, self, ctx } = handlerFor(entrypoint, id, props);
-    const request = requestFromHost(method, url, block, body, cf);
+    const { self, ctx } = receiverFor(entrypoint, id, props);
+    const handler = handlerOf(self, "fetch");
+    const request = requestFromHost(method, url, block, takeUpgrade(id, method, block, body), cf);
     mapSet(requests, id, request);
-    const result = Reflect.apply(handler, self, [request, settings.env, ctx]);
-    promiseThen(promiseResolve(result), (value: unknown) => respond(id, value), (error: unknown) => fail(id, error));
+    answerFetch(id, Reflect.apply(handler, self, [request, settings.env, ctx]));
   } catch (error) {
     fail(id, error);
   }
+}
+
+function answerFetch(id: number, result: unknown): void {
+  promiseThen(promiseResolve(result), (value: unknown) => respond(id, value), (error: unknown) => fail(id, error));
+}
+
+// Called by the host for a request to an object that was given away, or to what an earlier call returns.
+export function dispatchFetchOn(
+  answer: number, on: number, target: number, method: string, url: string, block: string, body: number, cf: string,
+): void {
+  try {
+    const request = requestFromHost(method, url, block, takeUpgrade(answer, method, block, body), cf);
+    const rpc = parts.rpc();
+    answerFetch(answer,
+      on === kOnExport ? rpc.callExport(target, kFetch, [request]) : rpc.callResult(target, kFetch, [request]));
+  } catch (error) {
+    fail(answer, error);
+  }
+}
+
+// Called by the host for each RPC call. `args` undefined: a property is read.
+export function dispatchRpc(
+  answer: number, on: number, entrypoint: string, props: unknown, target: number, path: readonly string[],
+  args: unknown[] | undefined,
+): void {
+  const rpc = parts.rpc();
+  rpc.answerWith(answer, on === kOnEntrypoint, () => {
+    switch (on) {
+      case kOnEntrypoint:
+        return rpc.callEntrypoint(receiverFor(entrypoint, answer, props), path, args);
+      case kOnExport:
+        return rpc.callExport(target, path, args);
+      default:
+        return rpc.callResult(target, path, args);
+    }
+  });
+}
+
+// Called by the host with an event that the runtime itself delivers.
+export function dispatchRuntimeEvent(
+  invocation: number, entrypoint: string, props: unknown, name: string, detail: string,
+): void {
+  parts.rpc().answerWith(invocation, true, () => {
+    const { self, isClass, ctx } = receiverFor(entrypoint, invocation, props);
+    const handler = handlerOf(self, name);
+    const argument = name === "tail" ? tailEvents(detail) : jsonParse(detail);
+    const result: unknown = Reflect.apply(handler, self, isClass ? [argument] : [argument, settings.env, ctx]);
+    return promiseThen(promiseResolve(result), () => undefined);
+  });
+}
+
+// What tail() is called with.
+function tailEvents(detail: string): unknown {
+  const events = jsonParse(detail) as { event?: { request?: object } | null }[];
+  for (const { event } of events) {
+    if (!isObject(event?.request)) continue;
+    const request = event.request;
+    Object.defineProperty(request, "getUnredacted", { value: () => request, configurable: true, writable: true });
+  }
+  return events;
 }
 
 function respond(id: number, value: unknown): void {
@@ -93,6 +176,7 @@ function respond(id: number, value: unknown): void {
       throw new TypeError("Incorrect type for Promise: the Promise did not resolve to 'Response'.");
     }
     const response: Response = value;
+    if (answerUpgrade(id, response)) return;
     const out = outgoing(takeBodyForSend(response as never), id);
     native.respond(id, statusOf(response), statusTextOf(response), responseHeadersBlockOf(response), out.kind,
       out.value, out.length);
@@ -103,6 +187,7 @@ function respond(id: number, value: unknown): void {
 
 function fail(id: number, error: unknown): void {
   mapDelete(requests, id);
+  dropUpgrade(id);
   const { fault, name, message, stack } = describe(error);
   native.report_exception(`Uncaught ${stack}`);
   native.fail(id, fault, name, message, stack, fault === "");
@@ -118,6 +203,7 @@ export function cancelInvocation(id: number): void {
 // Called by the host when an invocation that keeps something here is over.
 export function endInvocation(id: number): void {
   forgetSourcesOf(id);
+  dropUpgrade(id);
   endGroups(id);
 }
 

@@ -10,8 +10,17 @@ import { DOMException } from "../web/dom_exception.ts";
 const faults = new WeakMap<object, string>();
 
 const nativeErrors: Readonly<Record<string, ErrorConstructor>> = {
+  __proto__: null as never,
   Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError,
+  AggregateError: AggregateError as unknown as ErrorConstructor,
 };
+
+// The language's own class of errors with this name.
+export function nativeErrorOf(name: string): ErrorConstructor | undefined {
+  // V8 adds this one when it brings the snapshot back to life.
+  if (name === "SuppressedError") return (globalThis as { SuppressedError?: unknown }).SuppressedError as ErrorConstructor;
+  return nativeErrors[name];
+}
 // Codes after which the same call may be sent again at once.
 const retryable: readonly string[] = ["ERR_RUNNER_LOST", "ERR_ISOLATE_LOST", "ERR_OVERLOADED"];
 
@@ -28,20 +37,45 @@ function mark(error: Error, code: string): void {
   if (code === "ERR_OVERLOADED") Object.assign(error, { overloaded: true });
 }
 
+export const kDynamicStub = "Entrypoints to dynamically-loaded workers cannot be transferred to other Workers, because the system " +
+  "does not know how to reload this Worker from scratch. Instead, have the parent Worker expose an entrypoint which " +
+  "constructs the dynamic worker and forwards to it.";
+
 export function newDataCloneError(message: string): DOMException {
   return new DOMException(message, "DataCloneError");
 }
 
+// An error of the language's class of that name; any other name becomes its own property.
+export function errorOf(name: string, message: string): Error {
+  const known = nativeErrorOf(name);
+  if (known !== undefined) return makeNative(known, message);
+  const error = new Error(message);
+  if (name !== "") Object.defineProperty(error, "name", { value: name, enumerable: true, configurable: true, writable: true });
+  return error;
+}
+
+function makeNative(known: ErrorConstructor, message: string): Error {
+  const make = known as unknown as new (...args: unknown[]) => Error;
+  switch (known.length) {
+    case 2:  // AggregateError
+      return new make([], message);
+    case 3:  // SuppressedError
+      return new make(undefined, undefined, message);
+    default:
+      return new make(message);
+  }
+}
+
 // An error that came from somewhere else, as the caller sees it.
 export function errorFromHost(fault: string, name: string, message: string, remote: boolean): Error {
-  const constructor = nativeErrors[name];
-  const error = constructor === undefined ? new Error(message) : new constructor(message);
-  if (constructor === undefined && name !== "") {
-    Object.defineProperty(error, "name", { value: name, enumerable: false, configurable: true, writable: true });
-  }
-  if (fault !== "") mark(error, fault);
-  if (remote) Object.assign(error, { remote: true });
+  const error = errorOf(name, message);
+  markFromHost(error, fault, remote);
   return error;
+}
+
+export function markFromHost(error: object, fault: string, remote: boolean): void {
+  if (fault !== "") mark(error as Error, fault);
+  if (remote) Object.assign(error, { remote: true });
 }
 
 export interface Failure {

@@ -6,20 +6,26 @@
 
 import { isObject } from "../internal/convert.ts";
 import { badArgument, badField } from "../internal/errors.ts";
-import { setPrototypeOf } from "../internal/intrinsics.ts";
+import { setPrototypeOf, weakMapGet, weakMapSet } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
 import type { Target } from "./calls.ts";
 import { bindTarget, Fetcher, newFetcher } from "./fetcher.ts";
-import { native } from "./native.ts";
 
 export class LoopbackServiceStub extends Fetcher {}
+
+const loopbacks = new WeakMap<object, true>();
+
+// A stub of ctx.exports as it stands there.
+export function isUncalledExport(value: object): boolean {
+  return typeof value === "function" && weakMapGet(loopbacks, value) === true;
+}
 
 webClass(LoopbackServiceStub, "LoopbackServiceStub");
 
 let names: readonly string[] = [];
 let stubs: Record<string, unknown> | null = null;
 
-function targetFor(entrypoint: string, props: Uint8Array | undefined): Target {
+function targetFor(entrypoint: string, props: Packed | undefined): Target {
   return { kind: 3, capability: 0, id: "", anonymous: 0, source: 0, entrypoint, props, cpuMs: 0, subRequests: 0 };
 }
 
@@ -29,13 +35,16 @@ function newLoopback(entrypoint: string): object {
     const { props } = options as { props?: unknown };
     if (props === undefined) return newFetcher(targetFor(entrypoint, undefined));
     if (!isObject(props)) throw badField("props", "Options", "Object");
-    return newFetcher(targetFor(entrypoint, native.serialize(props)));
+    const target = targetFor(entrypoint, undefined);
+    target.props = parts.rpc().packKept(target, props);
+    return newFetcher(target);
   };
   // A stub has the members of a stub, not those of a function.
   Reflect.deleteProperty(stub, "name");
   Reflect.deleteProperty(stub, "length");
   setPrototypeOf(stub, LoopbackServiceStub.prototype);
   bindTarget(stub, targetFor(entrypoint, undefined));
+  weakMapSet(loopbacks, stub, true);
   return stub;
 }
 

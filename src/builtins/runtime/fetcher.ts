@@ -1,53 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Fetcher: the stub of a service: something that answers requests. And the global fetch(), which asks the Worker's own
-// outbound.
+// Fetcher: the stub of a service: something that answers requests, and whose every other member is reached over RPC. And
+// the global fetch(), which asks the Worker's own outbound.
+//
+// A Fetcher is an ordinary object. What it does not have is looked up in a proxy at the end of its prototypes:
+//
+//   env.SVC ──► Fetcher.prototype (fetch) ──► proxy: any name is a property of the far object ──► Object.prototype
 
 import { isObject } from "../internal/convert.ts";
 import { illegalConstructor, illegalInvocation, requireInvocation } from "../internal/errors.ts";
-import { promiseReject, weakMapGet, weakMapSet } from "../internal/intrinsics.ts";
+import { promiseReject, setPrototypeOf, weakMapGet, weakMapSet } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
 import type { Response } from "../web/response.ts";
 import { fetchThrough, type Target } from "./calls.ts";
+import { native } from "./native.ts";
+import { isFarName } from "./rpc/classes.ts";
 import { settings } from "./settings.ts";
 
-// Targets of stubs that are functions, and so cannot have private members.
-const callables = new WeakMap<object, Target>();
-let targetOf: (fetcher: unknown) => Target;
-export let isFetcher: (value: unknown) => value is Fetcher;
-let use: (fetcher: Fetcher) => void;
+// What a Fetcher is inside.
+export interface Service {
+  readonly target: Target;
+  readonly onUse: (() => void) | null;
+}
+
+// Of stubs that are functions, and so cannot have private members.
+const callables = new WeakMap<object, Service>();
+let find: (fetcher: unknown) => Service | undefined;
 const token = Symbol("Fetcher");
 
 export class Fetcher {
-  readonly #target: Target;
-  readonly #onUse: (() => void) | null;
+  readonly #service: Service;
 
   static {
-    targetOf = (fetcher) => {
-      if (!isObject(fetcher)) throw illegalInvocation();
-      if (#target in fetcher) return fetcher.#target;
-      const target = weakMapGet(callables, fetcher) as Target | undefined;
-      if (target === undefined) throw illegalInvocation();
-      return target;
-    };
-    isFetcher = (value): value is Fetcher =>
-      isObject(value) && (#target in value || weakMapGet(callables, value) !== undefined);
-    use = (fetcher) => {
-      if (#target in fetcher) fetcher.#onUse?.();
+    find = (fetcher) => {
+      if (!isObject(fetcher)) return undefined;
+      if (#service in fetcher) return fetcher.#service;
+      return typeof fetcher === "function" ? weakMapGet(callables, fetcher) as Service | undefined : undefined;
     };
   }
 
-  constructor(secret: symbol, target: Target, onUse: (() => void) | null) {
+  constructor(secret: unknown = undefined, service: unknown = undefined) {
     if (secret !== token) throw illegalConstructor();
-    this.#target = target;
-    this.#onUse = onUse;
+    this.#service = service as Service;
   }
 
   fetch(input: unknown, init?: unknown): Promise<Response> {
     try {
-      const target = targetOf(this);
-      use(this);
-      return fetchThrough(target, input, init);
+      const service = serviceOf(this);
+      service.onUse?.();
+      return fetchThrough(service.target, input, init);
     } catch (error) {
       return promiseReject(error) as Promise<Response>;
     }
@@ -56,19 +57,51 @@ export class Fetcher {
 
 webClass(Fetcher, "Fetcher");
 
+setPrototypeOf(Fetcher.prototype, new Proxy({} as Record<PropertyKey, unknown>, {
+  get(target, key, receiver) {
+    if (key in target) return Reflect.get(target, key, receiver);
+    if (!isFarName(key)) return undefined;
+    const service = find(receiver);
+    return service === undefined ? undefined : parts.rpc().memberOf(service, key);
+  },
+  has: (target, key) => key in target || isFarName(key),
+}));
+
+export function isFetcher(value: unknown): value is Fetcher {
+  return find(value) !== undefined;
+}
+
+export function serviceOf(fetcher: unknown): Service {
+  const service = find(fetcher);
+  if (service === undefined) throw illegalInvocation();
+  return service;
+}
+
+export function targetOfFetcher(fetcher: unknown): Target {
+  return serviceOf(fetcher).target;
+}
+
 // Makes a function a stub of `target`; its prototype is the caller's business.
 export function bindTarget(stub: object, target: Target): void {
-  weakMapSet(callables, stub, target);
+  weakMapSet(callables, stub, { target, onUse: null });
 }
 
 export function newFetcher(target: Target, onUse: (() => void) | null = null): Fetcher {
-  return new Fetcher(token, target, onUse);
+  return new Fetcher(token, { target, onUse });
 }
 
 export function capabilityTarget(capability: number): Target {
   return {
     kind: 0, capability, id: "", anonymous: 0, source: 0, entrypoint: "", props: undefined, cpuMs: 0, subRequests: 0,
   };
+}
+
+// The tag of a Fetcher in a message. Reading one needs nothing else of RPC: it is what env has.
+export const kFetcher = 2;
+
+export function revive(tag: number, data: unknown): unknown {
+  if (tag !== kFetcher) return parts.rpc().revive(tag, data);
+  return newFetcher(capabilityTarget(native.payload_take_capability(data as number)));
 }
 
 const outbound: Target = { ...capabilityTarget(0), kind: 2 };

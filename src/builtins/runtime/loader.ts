@@ -3,11 +3,12 @@
 // WorkerLoader: the binding that makes Workers out of source text (spec/loader.md). The host caches them; here is only
 // what the dispatcher holds: stubs, and the callbacks that give the code when the host asks for it.
 
-import { badArgument, badField, illegalConstructor } from "../internal/errors.ts";
+import { badArgument, badField, illegalConstructor, illegalInvocation } from "../internal/errors.ts";
 import { isObject, toText } from "../internal/convert.ts";
 import { mapDelete, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
 import { queueMicrotask } from "../web/timers.ts";
+import type { Target } from "./calls.ts";
 import { describe } from "./errors.ts";
 import { type Fetcher, newFetcher } from "./fetcher.ts";
 import { native } from "./native.ts";
@@ -89,20 +90,54 @@ export class WorkerStub {
 
   getEntrypoint(name?: unknown, options?: EntrypointOptions): Fetcher {
     const entry = this.#entry;
-    const { props, limits } = options ?? {};
-    if (props !== undefined && !isObject(props)) throw badField("props", "EntrypointOptions", "Object");
-    return newFetcher({
-      kind: 1, capability: entry.loader, id: entry.id, anonymous: entry.anonymous, source: entry.source,
-      entrypoint: name === null || name === undefined ? "" : toText(name),
-      props: props === undefined ? undefined : native.serialize(props),
-      cpuMs: toLimit(limits?.cpuMs), subRequests: toLimit(limits?.subRequests),
-    }, () => {
+    return newFetcher(this.#targetOf(name, options), () => {
       entry.used = true;
     });
+  }
+
+  // A class of the Worker's whose instances the engine of objects makes.
+  getDurableObjectClass(name?: unknown, options?: EntrypointOptions): DurableObjectClass {
+    return new DurableObjectClass(token, this.#targetOf(name, options));
+  }
+
+  #targetOf(name: unknown, options: EntrypointOptions | undefined): Target {
+    const entry = this.#entry;
+    const { props, limits } = options ?? {};
+    if (props !== undefined && !isObject(props)) throw badField("props", "EntrypointOptions", "Object");
+    const target: Target = {
+      kind: 1, capability: entry.loader, id: entry.id, anonymous: entry.anonymous, source: entry.source,
+      entrypoint: name === null || name === undefined ? "" : toText(name), props: undefined,
+      cpuMs: toLimit(limits?.cpuMs), subRequests: toLimit(limits?.subRequests),
+    };
+    if (props !== undefined) target.props = parts.rpc().packKept(target, props);
+    return target;
   }
 }
 
 webClass(WorkerStub, "WorkerStub");
+
+// A handle: which class, with which props. What uses it is the engine of objects.
+export let targetOfClass: (handle: DurableObjectClass) => Target;
+export let isEngineClass: (value: unknown) => value is DurableObjectClass;
+
+export class DurableObjectClass {
+  readonly #target: Target;
+
+  static {
+    isEngineClass = (value): value is DurableObjectClass => isObject(value) && #target in value;
+    targetOfClass = (handle) => {
+      if (!isEngineClass(handle)) throw illegalInvocation();
+      return handle.#target;
+    };
+  }
+
+  constructor(secret: symbol, target: Target) {
+    if (secret !== token) throw illegalConstructor();
+    this.#target = target;
+  }
+}
+
+webClass(DurableObjectClass, "DurableObjectClass");
 
 // Whole and positive; 0 says "no limit of its own".
 export function toLimit(value: unknown): number {
@@ -166,5 +201,5 @@ function refuse(request: number, error: unknown): void {
 
 function provide(request: number, code: PackedCode): void {
   native.provide_code(request, code.date, code.flags, code.mainModule, code.names, code.kinds, code.bodies, code.env,
-    code.blocked, code.cpuMs, code.subRequests);
+    code.blocked, code.cpuMs, code.subRequests, code.outbound, code.tails);
 }

@@ -4,21 +4,27 @@
 
 import { capabilityTarget, newFetcher } from "./fetcher.ts";
 import { newLoader } from "./loader.ts";
+import { addDisposers } from "./rpc/classes.ts";
 import { settings } from "./settings.ts";
+import { messageOf } from "./tail_messages.ts";
+import { tellMessages } from "../web/console.ts";
 
 type BindingEntry = readonly [name: string, kind: number, text: string, capability: number];
 
 // Called by the host first. `env` is a dynamic Worker's, already a value of this isolate; entries are a static one's.
 export function prepare(
   entries: readonly BindingEntry[], env: unknown, flags: readonly string[], hasOutbound: boolean, date: string,
+  hasTails = false,
 ): void {
   // No second thread could ever use these (threat-model.md section 5). Not earlier: V8 adds to them when it brings the
   // snapshot back to life.
   Reflect.deleteProperty(globalThis, "SharedArrayBuffer");
   Reflect.deleteProperty(globalThis, "Atomics");
+  addDisposers();
   settings.flags = flags;
   settings.hasOutbound = hasOutbound;
   settings.date = date;
+  if (hasTails) tellMessages(messageOf);
   if (typeof env === "object" && env !== null) Object.assign(settings.env, env);
   for (const [name, kind, text, capability] of entries) settings.env[name] = bindingOf(kind, text, capability);
 }

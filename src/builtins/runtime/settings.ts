@@ -8,3 +8,9 @@ export const settings = {
   flags: [] as readonly string[],
   date: "",
 };
+
+// A compatibility flag that came to be on by default at some date, and can be switched off by another one.
+export function isEnabled(flag: string, opposite: string, since: string): boolean {
+  const { date, flags } = settings;
+  return flags.includes(flag) || (date >= since && !flags.includes(opposite));
+}

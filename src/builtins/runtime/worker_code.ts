@@ -5,7 +5,8 @@
 import { isObject, toText } from "../internal/convert.ts";
 import { badField } from "../internal/errors.ts";
 import { copyBytes, isBytes, jsonStringify } from "../internal/intrinsics.ts";
-import { isFetcher } from "./fetcher.ts";
+import { kDynamicStub, newDataCloneError } from "./errors.ts";
+import { isFetcher, targetOfFetcher } from "./fetcher.ts";
 import { toLimit } from "./loader.ts";
 import { native } from "./native.ts";
 import { settings } from "./settings.ts";
@@ -17,8 +18,10 @@ export interface PackedCode {
   names: string[];
   kinds: number[];
   bodies: (string | Uint8Array)[];
-  env: Uint8Array | undefined;
+  env: Packed | undefined;
   blocked: boolean;
+  outbound: number;  // a handle, 0: none
+  tails: number[];  // handles
   cpuMs: number;
   subRequests: number;
 }
@@ -36,8 +39,8 @@ export function packCode(code: unknown): PackedCode {
   }
   const given = code as Record<string, unknown>;
   const packed: PackedCode = {
-    date: "", flags: [], mainModule: "", names: [], kinds: [], bodies: [], env: undefined, blocked: false, cpuMs: 0,
-    subRequests: 0,
+    date: "", flags: [], mainModule: "", names: [], kinds: [], bodies: [], env: undefined, blocked: false, outbound: 0,
+    tails: [], cpuMs: 0, subRequests: 0,
   };
   packCompatibility(given, packed);
   packModules(given, packed);
@@ -151,10 +154,10 @@ function packAuthority(given: Record<string, unknown>, packed: PackedCode): void
   const env = given["env"];
   if (env !== undefined) {
     if (!isObject(env)) throw badField("env", "WorkerCode", "Object");
-    packed.env = native.serialize(env);
-    if (packed.env.byteLength > kEnvBytesMax) {
-      throw new Error(`Dynamic Worker env size (${packed.env.byteLength} bytes) exceeds the maximum allowed size of ` +
-        `${kEnvBytesMax} bytes.`);
+    packed.env = parts.rpc().packKept(packed, env);
+    const size = parts.rpc().packedSize(packed.env);
+    if (size > kEnvBytesMax) {
+      throw new Error(`Dynamic Worker env size (${size} bytes) exceeds the maximum allowed size of ${kEnvBytesMax} bytes.`);
     }
   }
   const outbound = given["globalOutbound"];
@@ -162,8 +165,24 @@ function packAuthority(given: Record<string, unknown>, packed: PackedCode): void
     packed.blocked = true;
   } else if (outbound !== undefined) {
     if (!isFetcher(outbound)) throw badField("globalOutbound", "WorkerCode", "Fetcher");
-    throw new Error("A Fetcher as 'globalOutbound' is not supported yet: use null, or leave it out.");
+    packed.outbound = handleOf(outbound);
   }
+  const tails = given["tails"];
+  if (tails === undefined || tails === null) return;
+  if (!isObject(tails) || typeof (tails as Partial<Iterable<unknown>>)[Symbol.iterator] !== "function") {
+    throw badField("tails", "WorkerCode", "Array");
+  }
+  for (const tail of tails as Iterable<unknown>) {
+    if (!isFetcher(tail)) throw badField("tails", "WorkerCode", "Fetcher");
+    packed.tails.push(handleOf(tail));
+  }
+}
+
+// A handle for a service stub. One of ctx.exports need not be called before: it has empty props then.
+function handleOf(fetcher: object): number {
+  const target = targetOfFetcher(fetcher);
+  if (target.kind === 1) throw newDataCloneError(kDynamicStub);
+  return target.kind === 3 ? native.capability_entrypoint(target.entrypoint, target.props) : target.capability;
 }
 
 function utf8Length(text: string): number {

@@ -7,28 +7,40 @@ import { webClass } from "../internal/web_class.ts";
 import { waitUntil } from "./context.ts";
 import { Fetcher } from "./fetcher.ts";
 import { importableEnv, importableExports, withEnv, withEnvAndExports, withExports } from "./importable.ts";
+import { RpcPromise, RpcProperty, RpcStub, RpcTarget } from "./rpc/classes.ts";
 
-export class WorkerEntrypoint {
-  protected readonly ctx: unknown;
-  protected readonly env: unknown;
+// What the instances of all three have. Each class stands alone: which one a class extends decides what it is.
+interface Instance {
+  readonly ctx: unknown;
+  readonly env: unknown;
+}
+type BaseClass = new (ctx?: unknown, env?: unknown) => Instance;
 
-  constructor(ctx: unknown, env: unknown) {
-    this.ctx = ctx;
-    this.env = env;
-  }
+function baseClass(name: string, tag: string): BaseClass {
+  const made = class {
+    protected readonly ctx: unknown;
+    protected readonly env: unknown;
+
+    constructor(ctx: unknown = undefined, env: unknown = undefined) {
+      this.ctx = ctx;
+      this.env = env;
+    }
+  };
+  webClass(made, name);
+  defineProperty(made.prototype, Symbol.toStringTag, { value: tag, configurable: true });
+  return made as unknown as BaseClass;
 }
 
-// Marks "pass me by reference".
-export class RpcTarget {}
-
-webClass(WorkerEntrypoint, "WorkerEntrypoint");
-webClass(RpcTarget, "RpcTarget");
+export const WorkerEntrypoint = baseClass("WorkerEntrypoint", "WorkerEntrypoint");
+export const DurableObject = baseClass("DurableObject", "DurableObjectBase");
+export const WorkflowEntrypoint = baseClass("WorkflowEntrypoint", "WorkflowEntrypoint");
 
 const functions = { waitUntil, withEnv, withEnvAndExports, withExports };
 for (const [name, value] of Object.entries(functions)) defineProperty(value, "name", { value: name, configurable: true });
 
 const workers = {
-  ...functions, env: importableEnv, exports: importableExports, RpcTarget, ServiceStub: Fetcher, WorkerEntrypoint,
+  ...functions, DurableObject, env: importableEnv, exports: importableExports, RpcPromise, RpcProperty, RpcStub, RpcTarget,
+  ServiceStub: Fetcher, WorkerEntrypoint, WorkflowEntrypoint,
 };
 
 export function builtinModule(name: string): object | undefined {

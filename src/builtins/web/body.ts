@@ -38,7 +38,7 @@ export type SendableBody =
   | { kind: "none" }
   | { kind: "text"; text: string }
   | { kind: "bytes"; bytes: Uint8Array }
-  | { kind: "native"; handle: number }
+  | { kind: "native"; handle: number; failure?: string }
   | { kind: "stream"; stream: ReadableStream<unknown>; length: number };  // length: promised, -1 when not
 
 const kNone: SendableBody = { kind: "none" };
@@ -202,10 +202,21 @@ function takeView(state: BodyState, view: ReadableStream<unknown>): SendableBody
   return reclaimSource(view) ?? { kind: "stream", stream: view, length: promisedLength(view) };
 }
 
-async function readAllNative(handle: number): Promise<Uint8Array> {
+// The next bytes of a native body. `failure`: the text of every failure, where the real one is nobody's business.
+export async function pullBody(handle: number, failure: string | undefined): Promise<Uint8Array | undefined> {
+  const pulled = ops.body_pull(handle);  // Throws when the body belongs to another invocation.
+  if (failure === undefined) return pulled;
+  try {
+    return await pulled;
+  } catch {
+    throw new Error(failure);
+  }
+}
+
+async function readAllNative(handle: number, failure: string | undefined): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for (;;) {
-    const chunk = await ops.body_pull(handle);
+    const chunk = await pullBody(handle, failure);
     if (chunk === undefined) return concatBytes(chunks);
     chunks[chunks.length] = chunk;
   }
@@ -221,7 +232,7 @@ async function consumeBytes(state: BodyState): Promise<Uint8Array> {
     case "bytes":
       return copyBytes(body.bytes);
     case "native":
-      return ops.body_take_bytes(body.handle) ?? readAllNative(body.handle);
+      return ops.body_take_bytes(body.handle) ?? readAllNative(body.handle, body.failure);
     case "stream":
       return readAllBytes(body.stream);
   }
@@ -237,7 +248,7 @@ async function consumeText(state: BodyState): Promise<string> {
     case "bytes":
       return decodeUtf8(body.bytes);
     case "native":
-      return ops.body_take_text(body.handle) ?? decodeUtf8(await readAllNative(body.handle));
+      return ops.body_take_text(body.handle) ?? decodeUtf8(await readAllNative(body.handle, body.failure));
     case "stream":
       return decodeUtf8(await readAllBytes(body.stream));
   }

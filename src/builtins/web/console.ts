@@ -19,14 +19,21 @@ const counts = new SafeMap<string, number>();
 const timers = new SafeMap<string, number>();
 const groups = new SafeMap<number, number>();  // open ones, by invocation
 
-function write(level: Level, text: string): void {
+// Makes JSON of the arguments, for those who hear of every line; null when nobody does.
+let messageOf: ((args: readonly unknown[]) => string) | null = null;
+
+export function tellMessages(how: (args: readonly unknown[]) => string): void {
+  messageOf = how;
+}
+
+function write(level: Level, text: string, args?: readonly unknown[]): void {
   const depth = groups.size === 0 ? 0 : mapGet(groups, ops.invocation()) ?? 0;
   let line = depth === 0 ? text : repeat("  ", depth) + replaceAll(text, "\n", `\n${repeat("  ", depth)}`);
   if (line.length * 3 > kMostBytes && byteLengthOf(ops.utf8_encode(line)) > kMostBytes) {
     ops.utf8_encode_into(line, new SafeUint8Array(kMostBytes));
     line = slice(line, 0, ops.text_result[0]!);
   }
-  ops.log(level, line);
+  ops.log(level, line, args === undefined || messageOf === null ? undefined : messageOf(args));
 }
 
 function labelOf(label: unknown): string {
@@ -44,11 +51,11 @@ function elapsed(label: string): string | undefined {
 }
 
 const methods = {
-  debug(...args: unknown[]): void { write("debug", formatLog(args)); },
-  error(...args: unknown[]): void { write("error", formatLog(args)); },
-  info(...args: unknown[]): void { write("info", formatLog(args)); },
-  log(...args: unknown[]): void { write("log", formatLog(args)); },
-  warn(...args: unknown[]): void { write("warn", formatLog(args)); },
+  debug(...args: unknown[]): void { write("debug", formatLog(args), args); },
+  error(...args: unknown[]): void { write("error", formatLog(args), args); },
+  info(...args: unknown[]): void { write("info", formatLog(args), args); },
+  log(...args: unknown[]): void { write("log", formatLog(args), args); },
+  warn(...args: unknown[]): void { write("warn", formatLog(args), args); },
 
   dir(value: unknown, options?: InspectOptions): void { write("log", inspect(value, options ?? {})); },
   dirxml(...args: unknown[]): void { write("log", formatLog(args)); },

@@ -301,6 +301,17 @@ export function requestFromHost(method: string, url: string, block: string, body
   return new Request("", null, bodyToken, state, nativeBody(body));
 }
 
+// A request that came as a value; nothing is known of whose it was.
+export function requestFromParts(
+  method: string, url: string, block: string, redirect: RequestRedirect, cf: string, body: number,
+): Request {
+  const state: RequestState = {
+    method: toMethod(method), url: toUrl(url), block, guard: "none", headers: null, redirect, signal: null, aborted: false,
+    abortReason: undefined, cfText: cf, cf: undefined, cache: undefined,
+  };
+  return new Request("", null, bodyToken, state, nativeBody(body));
+}
+
 // The client of an incoming request went away.
 export function abortRequest(request: Request, reason: unknown = abortError()): void {
   const state = stateOf(request);
@@ -324,6 +335,12 @@ export function requestHeadersBlockOf(request: Request): string {
 
 export function redirectOf(request: Request): RequestRedirect {
   return stateOf(request).redirect;
+}
+
+// The signal that its maker gave to it. That of a request that came in is the runtime's own.
+export function givenSignalOf(request: Request): AbortSignal | null {
+  const { signal, guard } = stateOf(request);
+  return guard === "immutable" ? null : signal;
 }
 
 // The signal that somebody may abort, null when there is none.

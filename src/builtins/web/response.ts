@@ -8,13 +8,15 @@ import { jsonStringify, regExpExec } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
 import { Body, bodyOf, type BodyInit, type BodyState, bodyToken, copyBody, extractBody, nativeBody, noBody, textBody } from "./body.ts";
 import { addIfAbsent, blockOf, Headers, headersFromBlock, type HeadersGuard, type HeadersInit } from "./headers.ts";
+import { isWebSocket } from "./sockets_later.ts";
+import type { WebSocket } from "./web_socket.ts";
 
 export interface ResponseInit {
   status?: number;
   statusText?: string;
   headers?: HeadersInit;
   cf?: object;
-  webSocket?: null;
+  webSocket?: WebSocket | null;
   encodeBody?: "automatic" | "manual";
 }
 
@@ -30,6 +32,7 @@ interface ResponseState {
   type: "default" | "error";
   cf: object | undefined;
   encodeBody: "automatic" | "manual";
+  webSocket: WebSocket | null;
 }
 
 const kNoStatusText = /[\0-\x08\x0a-\x1f\x7f]/;
@@ -115,6 +118,7 @@ export class Response extends Body {
 
   clone(): Response {
     const from = stateOf(this);
+    if (from.webSocket !== null) throw new TypeError("Cannot clone a response to a WebSocket handshake.");
     const body = copyBody(bodyOf(this));
     const state: ResponseState = {
       status: from.status,
@@ -127,6 +131,7 @@ export class Response extends Body {
       type: from.type,
       cf: from.cf,
       encodeBody: from.encodeBody,
+      webSocket: null,
     };
     return new Response(null, null, bodyToken, state, body);
   }
@@ -157,9 +162,8 @@ export class Response extends Body {
     return stateOf(this).url;
   }
 
-  get webSocket(): null {
-    stateOf(this);
-    return null;
+  get webSocket(): WebSocket | null {
+    return stateOf(this).webSocket;
   }
 
   get cf(): object | undefined {
@@ -184,7 +188,7 @@ webClass(Response, "Response", (response) => ({
 function newState(): ResponseState {
   return {
     status: 200, statusText: "", block: "", guard: "none", headers: null, url: "", redirected: false, type: "default",
-    cf: undefined, encodeBody: "automatic",
+    cf: undefined, encodeBody: "automatic", webSocket: null,
   };
 }
 
@@ -204,6 +208,8 @@ function applyInit(state: ResponseState, init: unknown): void {
     if (!isObject(cf)) throw badField("cf", "InitializerDict", "Object");
     state.cf = cf;
   }
+  const socket = webSocket ?? null;
+  if (socket !== null && !isWebSocket(socket)) throw badField("webSocket", "InitializerDict", "WebSocket");
   if (encodeBody !== undefined) {
     const text = toText(encodeBody);
     if (text !== "automatic" && text !== "manual") throw new TypeError(`encodeBody: unexpected value: ${text}`);
@@ -212,7 +218,7 @@ function applyInit(state: ResponseState, init: unknown): void {
   if (headers !== undefined) state.headers = new Headers(headers);
   if (status !== undefined) {
     const code = Number(status) | 0;
-    if (code < 200 || code > 599) {
+    if ((code < 200 || code > 599) && (code !== 101 || socket === null)) {
       throw new RangeError("Responses may only be constructed with status codes in the range 200 to 599, inclusive.");
     }
     state.status = code;
@@ -222,7 +228,10 @@ function applyInit(state: ResponseState, init: unknown): void {
     if (regExpExec(kNoStatusText, text) !== null) throw new TypeError("Invalid statusText");
     state.statusText = text;
   }
-  if (webSocket !== undefined && webSocket !== null) throw badField("webSocket", "InitializerDict", "WebSocket");
+  if (socket !== null && state.status !== 101) {
+    throw new RangeError("Responses with a WebSocket must have status code 101.");
+  }
+  state.webSocket = socket;
 }
 
 // ---- For the runtime
@@ -233,9 +242,28 @@ export function responseFromHost(
 ): Response {
   const state: ResponseState = {
     status, statusText, block, guard: "immutable", headers: null, url, redirected, type: "default", cf: undefined,
-    encodeBody: "automatic",
+    encodeBody: "automatic", webSocket: null,
   };
   return new Response(null, null, bodyToken, state, nativeBody(body));
+}
+
+// A response that came as a value.
+export function responseFromParts(
+  status: number, statusText: string, block: string, type: "default" | "error", body: number,
+): Response {
+  const response = responseFromHost(status, statusText, block, body, "", false);
+  const state = stateOf(response);
+  state.guard = "none";
+  state.type = type;
+  return response;
+}
+
+export function webSocketOf(response: Response): WebSocket | null {
+  return stateOf(response).webSocket;
+}
+
+export function setWebSocket(response: Response, socket: WebSocket): void {
+  stateOf(response).webSocket = socket;
 }
 
 export function statusOf(response: Response): number {

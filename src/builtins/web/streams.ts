@@ -17,11 +17,13 @@ import {
   WritableStream,
   WritableStreamDefaultController,
   WritableStreamDefaultWriter,
+  type UnderlyingSink,
 } from "web-streams-polyfill";
 
 import { isObject } from "../internal/convert.ts";
 import { byteLengthOf, concatBytes, isBytes, viewOf, weakMapGet, weakMapSet } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
+import { pullBody } from "./body.ts";
 import { encodeUtf8 } from "./encoding.ts";
 import { adoptStreams, type StreamSource } from "./streams_later.ts";
 
@@ -39,6 +41,7 @@ export {
   WritableStream,
   WritableStreamDefaultController,
   WritableStreamDefaultWriter,
+  type UnderlyingSink,
 };
 
 // The package keeps its state in plain properties; these are the ones that bodies ask for.
@@ -74,6 +77,18 @@ export function isReadableStream(value: unknown): value is ReadableStream<unknow
   }
 }
 
+const writableLockedOf = Object.getOwnPropertyDescriptor(WritableStream.prototype, "locked")!.get!;
+
+export function isWritableStream(value: unknown): value is WritableStream<unknown> {
+  if (!isObject(value)) return false;
+  try {
+    writableLockedOf.call(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export function isLocked(stream: ReadableStream<unknown>): boolean {
   return lockedOf.call(stream) as boolean;
 }
@@ -89,13 +104,15 @@ export function isDisturbed(stream: ReadableStream<unknown>): boolean {
 const sources = new WeakMap<object, StreamSource>();
 const lengths = new WeakMap<object, number>();
 
-export function streamFromNativeBody(handle: number): ReadableStream<Uint8Array> {
+// `failure`: the text of every failure, where the real one is nobody's business.
+export function streamFromNativeBody(handle: number, failure?: string): ReadableStream<Uint8Array> {
+  const pullChunk = async (): Promise<Uint8Array | undefined> => (handle === 0 ? undefined : pullBody(handle, failure));
   const stream = new ReadableStream<Uint8Array>({
     type: "bytes",
     async pull(controller) {
       // A pull that gave nothing would not be repeated, and a byte stream refuses empty chunks: go on to the next.
-      let chunk = await ops.body_pull(handle);
-      while (chunk !== undefined && byteLengthOf(chunk) === 0) chunk = await ops.body_pull(handle);
+      let chunk = await pullChunk();
+      while (chunk !== undefined && byteLengthOf(chunk) === 0) chunk = await pullChunk();
       if (chunk === undefined) {
         controller.close();
         controller.byobRequest?.respond(0);
@@ -104,15 +121,15 @@ export function streamFromNativeBody(handle: number): ReadableStream<Uint8Array>
       }
     },
     cancel() {
-      ops.body_cancel(handle);
+      if (handle !== 0) ops.body_cancel(handle);
     },
   });
-  weakMapSet(sources, stream, { kind: "native", handle });
+  if (handle !== 0) weakMapSet(sources, stream, failure === undefined ? { kind: "native", handle } : { kind: "native", handle, failure });
   return stream;
 }
 
 export function streamFromSource(source: StreamSource): ReadableStream<Uint8Array> {
-  if (source.kind === "native") return streamFromNativeBody(source.handle);
+  if (source.kind === "native") return streamFromNativeBody(source.handle, source.failure);
   const stream = new ReadableStream<Uint8Array>({
     type: "bytes",
     pull(controller) {
@@ -166,4 +183,7 @@ export async function readAllBytes(stream: ReadableStream<unknown>): Promise<Uin
 adoptStreams({
   isReadableStream, isLocked, isDisturbed, promisedLength, readAllBytes, reclaimSource, streamFromSource,
   streamFromIterable: (values) => ReadableStream.from(values),
+  streamFromNativeBody, isWritableStream,
+  isWritableLocked: (stream) => writableLockedOf.call(stream) as boolean,
+  newWritable: (sink) => new WritableStream(sink),
 });

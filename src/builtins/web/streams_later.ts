@@ -2,16 +2,20 @@
 //
 // Streams, for the core: the part "streams" is made when one is needed. Until then no value can be a stream.
 
-import type { ReadableStream } from "./streams.ts";
+import type { ReadableStream, UnderlyingSink, WritableStream } from "./streams.ts";
 
 // What an untouched stream stands for.
 export type StreamSource =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
-  | { readonly kind: "native"; readonly handle: number };
+  | { readonly kind: "native"; readonly handle: number; readonly failure?: string };
 
 export interface StreamFunctions {
   isReadableStream(value: unknown): value is ReadableStream<unknown>;
+  isWritableStream(value: unknown): value is WritableStream<unknown>;
+  isWritableLocked(stream: WritableStream<unknown>): boolean;
+  newWritable(sink: UnderlyingSink<unknown>): WritableStream<unknown>;
+  streamFromNativeBody(handle: number, failure: string): ReadableStream<Uint8Array>;
   isLocked(stream: ReadableStream<unknown>): boolean;
   isDisturbed(stream: ReadableStream<unknown>): boolean;
   promisedLength(stream: ReadableStream<unknown>): number;
@@ -63,4 +67,21 @@ export function streamFromIterable(values: AsyncIterable<unknown>): ReadableStre
 
 export function streamFromSource(source: StreamSource): ReadableStream<Uint8Array> {
   return streams().streamFromSource(source);
+}
+
+export function isWritableStream(value: unknown): value is WritableStream<unknown> {
+  return made !== undefined && made.isWritableStream(value);
+}
+
+export function isWritableLocked(stream: WritableStream<unknown>): boolean {
+  return streams().isWritableLocked(stream);
+}
+
+export function newWritable(sink: UnderlyingSink<unknown>): WritableStream<unknown> {
+  return streams().newWritable(sink);
+}
+
+// A stream of a native body (0: of nothing) whose every failure has the same text.
+export function streamFromNative(handle: number, failure: string): ReadableStream<Uint8Array> {
+  return streams().streamFromNativeBody(handle, failure);
 }

@@ -2,7 +2,7 @@
 //
 // WebSocket (https://websockets.spec.whatwg.org/#the-websocket-interface, with the accept() of the server side).
 //
-//   end ──send()──► the other side: another end in this isolate, whose inbox takes it
+//   end ──send()──► the other side: another end in this isolate, or a wire that leads out of it
 //   inbox ──one item for each turn──► "message", "close" and "error" events, once the end is accepted
 //
 // Invariants
@@ -12,7 +12,7 @@
 
 import { toText, toUsv } from "../internal/convert.ts";
 import { badArgument, illegalConstructor, illegalInvocation } from "../internal/errors.ts";
-import { byteLengthOf, copyBytes, exactBuffer, isBytes } from "../internal/intrinsics.ts";
+import { byteLengthOf, copyBytes, exactBuffer, indexOf, isBytes, SafePromise, slice } from "../internal/intrinsics.ts";
 import { webClass, webConstants } from "../internal/web_class.ts";
 import { Blob } from "./blob.ts";
 import { DOMException } from "./dom_exception.ts";
@@ -34,22 +34,29 @@ const kAttachmentBytesMax = 16384;
 type BinaryType = "blob" | "arraybuffer";
 
 // What arrives at an end.
-type Arrival =
+export type Arrival =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
   | { readonly kind: "close"; readonly code: number; readonly reason: string }
-  | { readonly kind: "gone" };
+  | { readonly kind: "gone" }    // broken without a close
+  | { readonly kind: "failed"; readonly why: string }  // "1002: what rule was broken"
+  | { readonly kind: "over" };   // after a close: nobody is there to answer it any more
 
 // What an end sends to.
-interface Other {
+export interface Other {
   send(arrival: Arrival): void;
+  // Of the end: it was accepted; and it neither sends nor wants anything any more.
+  accepted(): void;
+  over(): void;
+  readonly bufferedAmount: number;
 }
 
-class End implements Other {
+export class End implements Other {
   readonly socket: WebSocket;
   readonly invocation = ops.invocation();
-  other: Other | null = null;  // null: broken
-  accepted = false;
+  other: Other | null;  // null: broken
+  isAccepted = false;
+  isGivenAway = false;    // went out in a response
   halfOpen = false;       // the close of the other side is not answered by itself
   hasSentClose = false;
   hasGotClose = false;
@@ -60,9 +67,11 @@ class End implements Other {
   inbox: Arrival[] = [];
   first = 0;
   isScheduled = false;
+  #onEmpty: (() => void) | null = null;
 
-  constructor(socket: WebSocket) {
+  constructor(socket: WebSocket, other: Other | null) {
     this.socket = socket;
+    this.other = other;
   }
 
   get readyState(): number {
@@ -70,15 +79,58 @@ class End implements Other {
     return this.hasSentClose || this.hasGotClose ? kClosing : kOpen;
   }
 
-  // From the other side.
+  // ---- As the other side of an end in this isolate
+
   send(arrival: Arrival): void {
     if (this.isBroken) return;
     this.inbox[this.inbox.length] = arrival;
     this.schedule();
   }
+  accepted(): void {}
+  over(): void {}
+  get bufferedAmount(): number { return 0; }
+
+  // ---- As a wire's end
+
+  // In a turn of its own: what can be delivered at once is.
+  arrive(arrival: Arrival): void {
+    if (this.isAccepted && this.isEmpty && !this.isBroken) {
+      this.take(arrival);
+    } else {
+      this.send(arrival);
+    }
+  }
+
+  get isEmpty(): boolean {
+    return this.first === this.inbox.length;
+  }
+
+  // Settles when nothing waits here any more.
+  emptied(): Promise<void> {
+    return new SafePromise((resolve) => {
+      this.#onEmpty = resolve;
+    });
+  }
+
+  // Goes out: what its partner has sent to it, and will send, goes to `wire`. Null: it has no partner any more.
+  giveAway(wire: Other): End | null {
+    if (this.isGivenAway) throw new TypeError("Can't return WebSocket that was already used in a response.");
+    if (this.isAccepted) throw new TypeError("Can't return WebSocket in a Response after calling accept().");
+    this.isGivenAway = true;
+    const partner = this.other;
+    this.other = null;
+    if (!(partner instanceof End)) return null;
+    partner.other = wire;
+    for (; this.first < this.inbox.length; this.first++) wire.send(this.inbox[this.first]!);
+    this.inbox = [];
+    this.first = 0;
+    return partner;
+  }
+
+  // ---- Inside
 
   schedule(): void {
-    if (!this.accepted || this.isScheduled || this.first === this.inbox.length) return;
+    if (!this.isAccepted || this.isScheduled || this.isEmpty) return;
     this.isScheduled = true;
     setTimer(() => this.deliver(), 0);
   }
@@ -87,12 +139,8 @@ class End implements Other {
     this.isScheduled = false;
     const arrival = this.inbox[this.first];
     if (arrival === undefined) return;
-    if (++this.first === this.inbox.length) {
-      this.inbox = [];
-      this.first = 0;
-    } else {
-      this.inbox[this.first - 1] = undefined as never;  // The rest may stand here for long.
-    }
+    this.inbox[this.first++] = undefined as never;  // The rest may stand here for long.
+    if (this.isEmpty) this.clear();
     this.schedule();
     this.take(arrival);
   }
@@ -111,6 +159,7 @@ class End implements Other {
           this.hasSentClose = true;
           this.other?.send(arrival);
         }
+        this.endIfClosed();
         this.fire(new CloseEvent("close", { code: arrival.code, reason: arrival.reason, wasClean: true }));
         return;
       case "gone":
@@ -118,6 +167,13 @@ class End implements Other {
         this.fire(new CloseEvent("close", {
           code: kAbnormal, reason: "WebSocket disconnected without sending Close frame.", wasClean: false,
         }));
+        return;
+      case "failed":
+        this.breakOff();
+        this.fireError(protocolError(arrival.why));
+        return;
+      case "over":
+        this.breakOff();
     }
   }
 
@@ -134,19 +190,43 @@ class End implements Other {
   }
 
   fail(error: unknown): void {
-    const { other } = this;
-    this.breakOff();
-    other?.send({ kind: "gone" });
+    if (!this.isBroken) {
+      this.other?.send({ kind: "gone" });
+      this.breakOff();
+    }
+    this.fireError(error);
+  }
+
+  fireError(error: unknown): void {
     const event = new ErrorEvent("error", { message: `Uncaught ${describe(error)}`, error });
     dispatch(this.socket, event, undefined, propertyHandler(this.socket, event.type));
   }
 
+  endIfClosed(): void {
+    if (this.hasSentClose && this.hasGotClose) this.other?.over();
+  }
+
   breakOff(): void {
     this.isBroken = true;
+    this.other?.over();
     this.other = null;
+    this.clear();
+  }
+
+  clear(): void {
     this.inbox = [];
     this.first = 0;
+    const onEmpty = this.#onEmpty;
+    this.#onEmpty = null;
+    onEmpty?.();
   }
+}
+
+// "1009: Message is too large", as the contract words it.
+function protocolError(why: string): Error {
+  const at = indexOf(why, ": ");
+  return new Error(`WebSocket protocol error; protocolError.statusCode = ${slice(why, 0, at)}; ` +
+    `protocolError.description = ${slice(why, at + 2)}`);
 }
 
 function toData(bytes: Uint8Array, type: BinaryType): Blob | ArrayBuffer {
@@ -202,16 +282,20 @@ export class WebSocket extends EventTarget {
     isSocket = (value): value is WebSocket => typeof value === "object" && value !== null && #end in value;
   }
 
-  constructor(token: unknown) {
+  constructor(token: unknown, other: unknown = null) {
     if (token !== secret) throw illegalConstructor();
     super();
-    this.#end = new End(this);
+    this.#end = new End(this, other as Other | null);
   }
 
   accept(options?: { allowHalfOpen?: boolean }): void {
     const end = endOf(this);
-    end.halfOpen = Boolean(options?.allowHalfOpen);
-    end.accepted = true;
+    const halfOpen = Boolean(options?.allowHalfOpen);
+    if (end.isGivenAway) throw new TypeError("Can't accept() WebSocket that was already used in a response.");
+    if (end.isAccepted) return;
+    end.halfOpen = halfOpen;
+    end.isAccepted = true;
+    end.other?.accepted();
     end.schedule();
   }
 
@@ -241,6 +325,7 @@ export class WebSocket extends EventTarget {
     if (end.hasSentClose || end.isBroken) return;
     end.hasSentClose = true;
     end.other?.send(arrival);
+    end.endIfClosed();
   }
 
   // Structured clones that belong to the connection.
@@ -264,7 +349,7 @@ export class WebSocket extends EventTarget {
   get url(): string | null { endOf(this); return null; }
   get protocol(): string { endOf(this); return ""; }
   get extensions(): string { endOf(this); return ""; }
-  get bufferedAmount(): number { endOf(this); return 0; }
+  get bufferedAmount(): number { return endOf(this).other?.bufferedAmount ?? 0; }
   get binaryType(): BinaryType { return endOf(this).binaryType; }
   set binaryType(value: BinaryType) {
     const end = endOf(this);
@@ -274,7 +359,7 @@ export class WebSocket extends EventTarget {
 }
 
 function requireAccepted(end: End): void {
-  if (end.accepted) return;
+  if (end.isAccepted) return;
   throw new TypeError(
     "You must call one of accept() or state.acceptWebSocket() on this WebSocket before sending messages.");
 }
@@ -295,6 +380,15 @@ export function makePair(): [WebSocket, WebSocket] {
   endOf(one).other = endOf(two);
   endOf(two).other = endOf(one);
   return [one, two];
+}
+
+// One whose other side is elsewhere.
+export function socketOn(other: Other): WebSocket {
+  return new WebSocket(secret, other);
+}
+
+export function endForUse(socket: WebSocket): End {
+  return endOf(socket);
 }
 
 adoptSockets({ isWebSocket: isSocket });

@@ -146,7 +146,38 @@ void stream_end(const Info& info) {
   context.drop_writer(id);
 }
 
-constexpr std::array<Op, 8> kOps = {{
+// stream_splice(writer, body): neither is this isolate's any more.
+void stream_splice(const Info& info) {
+  auto& context = WorkerContext::of(info.GetIsolate());
+  auto* const writer = context.find_writer(number(info, 0));
+  auto* const body = own_body(context, number(info, 1));
+  if (writer == nullptr || body == nullptr) return;
+  const StreamPtr written = writer->stream;
+  const StreamPtr source = std::move(body->body.stream);
+  body->body = {};
+  context.drop_body(number(info, 1));
+  context.drop_writer(number(info, 0));
+  if (source == nullptr) {
+    context.host().end(*written, {});
+  } else {
+    context.host().splice(written, source);
+  }
+}
+
+// socket_hold(invocation, body), socket_release(invocation)
+void socket_hold(const Info& info) {
+  auto& context = WorkerContext::of(info.GetIsolate());
+  Invocation* const found = context.find_invocation(number(info, 0));
+  if (found == nullptr || !context.open_socket(*found)) return;
+  if (auto* const body = context.find_body(number(info, 1))) body->is_socket = true;
+}
+
+void socket_release(const Info& info) {
+  auto& context = WorkerContext::of(info.GetIsolate());
+  if (Invocation* const found = context.find_invocation(number(info, 0))) context.close_sockets(*found, 1);
+}
+
+constexpr std::array<Op, 11> kOps = {{
     {"body_take_bytes", body_take_bytes},
     {"body_take_text", body_take_text},
     {"body_pull", body_pull},
@@ -155,6 +186,9 @@ constexpr std::array<Op, 8> kOps = {{
     {"stream_open", stream_open},
     {"stream_write", stream_write},
     {"stream_end", stream_end},
+    {"stream_splice", stream_splice},
+    {"socket_hold", socket_hold},
+    {"socket_release", socket_release},
 }};
 
 }  // namespace

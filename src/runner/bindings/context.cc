@@ -9,6 +9,14 @@
 #include "src/runner/isolate/convert.h"
 
 namespace insula::runner {
+namespace {
+
+// Something goes on after the answer.
+bool is_held(const Invocation& invocation) {
+  return invocation.holds > 0 || invocation.sockets > 0 || invocation.result_exports > 0 || invocation.open_answers > 0;
+}
+
+}  // namespace
 
 Invocation& WorkerContext::begin_invocation(ReplyTo reply_to, std::uint32_t depth) {
   const std::uint32_t id = next_invocation_++;
@@ -18,7 +26,7 @@ Invocation& WorkerContext::begin_invocation(ReplyTo reply_to, std::uint32_t dept
   invocation.depth = depth;
   if (reply_to.caller == spec_.id) {
     if (const auto call = calls_.find(reply_to.call); call != calls_.end()) {
-      invocation.parent = call->second;
+      invocation.parent = call->second.invocation;
       ++own_invocations_;
     }
   }
@@ -73,18 +81,25 @@ bool WorkerContext::take_subrequest(Invocation& invocation) {
 }
 
 bool WorkerContext::is_quiescent() const {
-  if (!timers_.empty() || pulls_pending != 0 || writes_pending != 0) return false;
+  // Whoever holds an object may call it.
+  if (!timers_.empty() || pulls_pending != 0 || writes_pending != 0 || !exports_.empty()) return false;
   if (calls_.empty()) return true;
   if (own_invocations_ == 0) return false;
   std::size_t own = 0;
   for (const auto& [id, invocation] : invocations_) {
     if (invocation.parent != 0 && !invocation.answered && calls_.contains(invocation.reply_to.call)) ++own;
   }
+  for (const auto& [id, answer] : answers_) {
+    if (id != answer.invocation && !answer.answered && answer.reply_to.caller == spec_.id &&
+        calls_.contains(answer.reply_to.call)) {
+      ++own;
+    }
+  }
   return own == calls_.size();
 }
 
 bool WorkerContext::waits_for_call(std::uint32_t invocation) const {
-  return std::any_of(calls_.begin(), calls_.end(), [invocation](const auto& call) { return call.second == invocation; });
+  return std::any_of(calls_.begin(), calls_.end(), [invocation](const auto& call) { return call.second.invocation == invocation; });
 }
 
 Invocation* WorkerContext::current() { return find_invocation(current_id()); }
@@ -100,21 +115,27 @@ void WorkerContext::set_current(std::uint32_t id) {
 void WorkerContext::answer(Invocation& invocation, Outcome outcome) {
   if (invocation.answered) return;
   invocation.answered = true;
-  invocation.continues = invocation.holds > 0;
+  invocation.continues = is_held(invocation);
+  if (Answer* call = answers_.empty() ? nullptr : find_answer(invocation.id)) {
+    call->answered = true;
+    if (const auto* error = std::get_if<CallError>(&outcome)) call->failed = std::make_unique<CallError>(*error);
+    if (call->finished) forget_answer(invocation.id);
+  }
+  if (invocation.tail != nullptr) invocation.tail->set_answer(outcome);
   host_.answer(invocation.reply_to, std::move(outcome), static_cast<std::uint32_t>(invocation.cpu_nanos / 1000),
                invocation.continues);
   if (invocation.deadline_timer != 0) {
     host_.cancel_timer(invocation.deadline_timer);
     invocation.deadline_timer = 0;
   }
-  if (invocation.continues && spec_.limits.wait_until.count() > 0) {
+  if (invocation.holds > 0 && spec_.limits.wait_until.count() > 0) {
     invocation.deadline_timer =
         host_.start_timer(spec_.id, spec_.limits.wait_until, DeadlineEvent{invocation.id, true});
   }
 }
 
 bool WorkerContext::end_if_done(Invocation& invocation, Leftovers& leftovers) {
-  if (!invocation.answered || invocation.holds > 0) return false;
+  if (!invocation.answered || is_held(invocation)) return false;
   const std::uint32_t id = invocation.id;
   if (invocation.deadline_timer != 0) host_.cancel_timer(invocation.deadline_timer);
   if (invocation.continues) {
@@ -148,8 +169,8 @@ bool WorkerContext::end_if_done(Invocation& invocation, Leftovers& leftovers) {
   }
   if (!calls_.empty()) {
     for (auto call = calls_.begin(); call != calls_.end();) {
-      if (call->second == id) {
-        host_.cancel_call(call->first);
+      if (call->second.invocation == id) {
+        abandon_call(call->first, call->second.is_rpc);
         leftovers.calls.push_back(call->first);
         call = calls_.erase(call);
       } else {
@@ -157,34 +178,83 @@ bool WorkerContext::end_if_done(Invocation& invocation, Leftovers& leftovers) {
       }
     }
   }
+  if (invocation.tail != nullptr) tell_tails(invocation);
+  end_capabilities(invocation, leftovers);
   leftovers.is_kept = invocation.is_kept;
   if (invocation.parent != 0) --own_invocations_;
   invocations_.erase(id);
   return true;
 }
 
+void WorkerContext::tell_tails(Invocation& invocation) {
+  const std::string detail = invocation.tail->finish(spec_.name, invocation.cpu_nanos);
+  for (const CapabilityPtr& tail : spec_.tails) {
+    if (tail == nullptr) continue;
+    CallTarget target;
+    target.capability = tail;
+    // On nobody's behalf: the invocation is over.
+    host_.start_call({spec_.id, 0, invocation.depth}, std::move(target), RuntimeCall{"tail", detail});
+  }
+  invocation.tail.reset();
+}
+
 void WorkerContext::abandon(std::uint32_t culprit, const CallError& culprit_error, const CallError& other_error) {
   for (auto& [id, invocation] : invocations_) {
     invocation.holds = 0;
+    close_sockets(invocation, invocation.sockets);
+    invocation.result_exports = 0;
+    invocation.open_answers = 0;
+    const CallError& error = id == culprit ? culprit_error : other_error;
+    if (invocation.tail != nullptr && (!invocation.answered || id == culprit)) {
+      invocation.tail->set_fault(error.fault, error.message);
+    }
     if (!invocation.answered) {
-      answer(invocation, id == culprit ? culprit_error : other_error);
+      answer(invocation, error);
     } else if (invocation.continues) {
       host_.finished(invocation.reply_to, static_cast<std::uint32_t>(invocation.cpu_nanos / 1000));
     }
     if (invocation.deadline_timer != 0) host_.cancel_timer(invocation.deadline_timer);
+    if (invocation.tail != nullptr) tell_tails(invocation);
   }
   for (auto& [number, timer] : timers_) host_.cancel_timer(timer.host_timer);
-  for (auto& [call, invocation] : calls_) host_.cancel_call(call);
+  for (auto& [id, one] : answers_) {
+    if (!one.answered && id != one.invocation) {
+      host_.answer(one.reply_to, one.invocation == culprit ? culprit_error : other_error, 0, false);
+    }
+  }
+  for (auto& [call, one] : calls_) abandon_call(call, one.is_rpc);
   for (auto& [number, body] : bodies_) {
     if (body.body.stream != nullptr) host_.stop(*body.body.stream);
   }
   for (auto& [number, writer] : writers_) host_.end(*writer.stream, culprit_error.message);
+  answers_.clear();
+  answers_by_caller_.clear();
+  handles_.clear();
+  exports_.clear();
+  object_references_.clear();
+  packed_.clear();
   invocations_.clear();
   own_invocations_ = 0;
   timers_.clear();
   calls_.clear();
   bodies_.clear();
   writers_.clear();
+}
+
+bool WorkerContext::open_socket(Invocation& invocation) {
+  if (spec_.is_tenant && sockets_ >= kSocketsPerTenantMax) {
+    throw_fault(Fault::Overloaded, "Too many WebSockets of this Worker are open.");
+    return false;
+  }
+  ++invocation.sockets;
+  ++sockets_;
+  return true;
+}
+
+void WorkerContext::close_sockets(Invocation& invocation, std::uint32_t count) {
+  count = std::min(count, invocation.sockets);
+  invocation.sockets -= count;
+  sockets_ -= count;
 }
 
 std::uint32_t WorkerContext::add_body(HostBody body, std::uint32_t invocation) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -13,6 +14,7 @@
 #include <v8.h>
 
 #include "src/runner/isolate/events.h"
+#include "src/runner/bindings/tail.h"
 #include "src/runner/isolate/isolate.h"
 
 namespace insula::runner {
@@ -25,16 +27,39 @@ struct Invocation {
   std::uint64_t cpu_nanos = 0;
   std::uint64_t cpu_nanos_max = 0;
   std::uint32_t subrequests_left = 0;
+  std::uint64_t cpu_nanos_each = 0;    // with these limits it began; each message of a WebSocket brings them afresh
+  std::uint32_t subrequests_each = 0;
   std::size_t log_bytes_left = 0;
   std::uint32_t holds = 0;    // waitUntil promises and response streams that still run
+  std::uint32_t sockets = 0;  // open WebSockets: they hold it too, but no deadline ends them
   std::uint32_t streams = 0;  // open bodies and writers
   std::uint32_t timers = 0;
+  std::uint32_t open_answers = 0;    // calls on its objects that are not answered yet
+  std::uint32_t result_exports = 0;  // objects that it has returned and that somebody still holds
+  std::vector<std::uint32_t> handles;  // and exports: those that it still has, and perhaps some that are gone
+  std::vector<std::uint32_t> exports;
   std::uint64_t deadline_timer = 0;
+  std::unique_ptr<TailRecord> tail;  // when the Worker has tails
   bool answered = false;
   bool continues = false;  // the answer said so: the caller waits for the end
   bool log_truncated = false;
   bool is_kept = false;  // JavaScript wants to hear of its end
 };
+
+// A call that others made and that built-ins answer by number: an RPC call or an event. That of an entrypoint call is its
+// invocation's number; calls on objects have one of their own and run in an invocation that is there already.
+struct Answer {
+  std::uint32_t id = 0;
+  std::uint32_t invocation = 0;
+  std::uint32_t base = 0;  // Promised: the answer that it was called on
+  ReplyTo reply_to;
+  bool answered = false;
+  bool finished = false;  // the caller will call nothing on its result
+  std::unique_ptr<CallError> failed;  // answered so: what is called on it fails alike
+};
+
+struct PayloadWriter;  // payload.h
+struct PayloadReader;
 
 class WorkerContext {
  public:
@@ -48,6 +73,7 @@ class WorkerContext {
   v8::Isolate* v8() noexcept { return isolate_.v8(); }
   HostCalls& host() noexcept { return host_; }
   WorkerSpec& spec() noexcept { return spec_; }
+  const WorkerSpec& spec() const noexcept { return spec_; }
 
   // ---- Invocations
   Invocation& begin_invocation(ReplyTo reply_to, std::uint32_t depth);
@@ -64,10 +90,16 @@ class WorkerContext {
   bool take_subrequest(Invocation& invocation);
   std::unordered_map<std::uint32_t, Invocation>& invocations() noexcept { return invocations_; }
   void answer(Invocation& invocation, Outcome outcome);
+  // Answers without asking JavaScript, unless it is answered: also what has been called on its result.
+  void fail(Invocation& invocation, const CallError& error);
+  // ctx.abort(): all that is unanswered fails with this error, nothing is kept; settle() ends it.
+  void abort(Invocation& invocation, const CallError& error);
+  std::vector<std::uint32_t> aborted;
   // What JavaScript still keeps for an invocation that has ended.
   struct Leftovers {
     std::vector<std::uint32_t> calls;
     std::vector<std::uint32_t> timers;
+    std::vector<std::uint32_t> exports;
     bool is_kept = false;
   };
   // Ends the invocation when it is answered and nothing holds it. True when it is gone.
@@ -75,10 +107,56 @@ class WorkerContext {
   // Ends everything at once, with nothing more run: the isolate is condemned.
   void abandon(std::uint32_t culprit, const CallError& culprit_error, const CallError& other_error);
 
+  // ---- Answers to RPC calls and events (rpc_context.cc)
+  // Of the entrypoint call that began this invocation.
+  void add_answer(const Invocation& invocation, bool is_rpc);
+  // Of a call on an object, within `invocation`.
+  Answer& add_answer(const ReplyTo& reply_to, Invocation& invocation, std::uint32_t base);
+  // Of a call that was refused: what is called on its result fails alike.
+  void add_failed_answer(const ReplyTo& reply_to, const CallError& error);
+  Answer* find_answer(std::uint32_t id);
+  Answer* find_answer(const ReplyTo& reply_to);
+  // Nothing happens when it is answered already, or unknown.
+  void answer_call(std::uint32_t id, Outcome outcome);
+  // Answers without asking JavaScript, which goes on in vain: also what has been called on this one.
+  void fail_call(std::uint32_t id, const CallError& error);
+  // The caller's Finish. True when built-ins may forget the result.
+  bool finish_answer(const ReplyTo& reply_to, std::uint32_t& id);
+  std::unordered_map<std::uint32_t, Answer>& answers() noexcept { return answers_; }
+
+  // ---- Handles: what JavaScript holds of capabilities. Those of an invocation end with it; of 0, with the Worker.
+  std::uint32_t add_handle(CapabilityPtr capability, std::uint32_t invocation);
+  // Null, with the cross-request error pending, unless the running invocation may use it.
+  CapabilityPtr use_handle(std::uint32_t number);
+  void drop_handle(std::uint32_t number);
+
+  // ---- Exports: objects of this Worker that others may hold. Each reference given away has a number of its own, which
+  // leads to the number that the built-ins have given the object.
+  struct Export {
+    std::uint32_t object = 0;
+    std::uint32_t invocation = 0;
+    bool holds = false;  // given away in a result: its invocation goes on until it is released
+  };
+  // Null, with ERR_RPC_LIMIT pending, when there are too many.
+  CapabilityPtr add_export(std::uint32_t object, std::uint32_t invocation, bool holds);
+  const Export* find_export(std::uint32_t id) const;
+  // True when that was the last reference to its object.
+  bool drop_export(std::uint32_t id);
+
+  // ---- Packed values that carry capabilities, under numbers.
+  std::uint32_t add_packed(Payload payload, std::uint32_t invocation);
+  const Payload* find_packed(std::uint32_t number) const;
+  void drop_packed(std::uint32_t number) { packed_.erase(number); }
+
+  // What payload_* ops speak of: the value that is being written or read now.
+  PayloadWriter* payload_writer = nullptr;
+  PayloadReader* payload_reader = nullptr;
+
   // ---- Bodies: complete bytes or streams that came in, named by numbers.
   struct Incoming {
     HostBody body;
     std::uint32_t invocation = 0;
+    bool is_socket = false;  // the messages of a WebSocket
     v8::Global<v8::Promise::Resolver> pull;
   };
   std::uint32_t add_body(HostBody body, std::uint32_t invocation);
@@ -103,12 +181,22 @@ class WorkerContext {
   std::unordered_map<std::uint32_t, Timer>& timers() noexcept { return timers_; }
 
   // ---- Calls in flight
-  std::unordered_map<std::uint32_t, std::uint32_t>& calls() noexcept { return calls_; }  // call -> invocation
+  struct Call {
+    std::uint32_t invocation = 0;
+    bool is_rpc = false;
+  };
+  std::unordered_map<std::uint32_t, Call>& calls() noexcept { return calls_; }
+  // Nobody waits for it any more.
+  void abandon_call(std::uint32_t call, bool is_rpc);
 
   // Nothing that could ever resume this Worker's code is under way.
   // Calls to itself count only when what they wait for is not the same Worker's own silence.
   bool is_quiescent() const;
   bool waits_for_call(std::uint32_t invocation) const;
+  // Opens a WebSocket of an invocation; false, with ERR_OVERLOADED pending: the tenant has too many.
+  bool open_socket(Invocation& invocation);
+  void close_sockets(Invocation& invocation, std::uint32_t count);
+
   std::size_t pulls_pending = 0;
   std::size_t writes_pending = 0;
 
@@ -130,10 +218,31 @@ class WorkerContext {
   std::unordered_map<std::uint32_t, Invocation> invocations_;
   std::unordered_map<std::uint32_t, Incoming> bodies_;
   std::unordered_map<std::uint32_t, Outgoing> writers_;
+  std::size_t sockets_ = 0;  // of all invocations
   std::unordered_map<std::uint32_t, Timer> timers_;
-  std::unordered_map<std::uint32_t, std::uint32_t> calls_;
+  std::unordered_map<std::uint32_t, Call> calls_;
+  std::unordered_map<std::uint32_t, Answer> answers_;
+  std::unordered_map<std::uint64_t, std::uint32_t> answers_by_caller_;
+  struct Handle {
+    CapabilityPtr capability;
+    std::uint32_t invocation = 0;
+  };
+  std::unordered_map<std::uint32_t, Handle> handles_;
+  std::unordered_map<std::uint32_t, Export> exports_;
+  std::unordered_map<std::uint32_t, std::uint32_t> object_references_;
+  struct Packed {
+    Payload payload;
+    std::uint32_t invocation = 0;
+  };
+  std::unordered_map<std::uint32_t, Packed> packed_;
+  void forget_answer(std::uint32_t id);
+  void tell_tails(Invocation& invocation);
+  void end_capabilities(Invocation& invocation, Leftovers& leftovers);
   std::size_t own_invocations_ = 0;  // those with a parent
-  std::uint32_t next_invocation_ = 1;
+  std::uint32_t next_invocation_ = 1;  // answers take numbers from here too
+  std::uint32_t next_handle_ = 1;
+  std::uint32_t next_export_ = 1;
+  std::uint32_t next_packed_ = 1;
   std::uint32_t next_body_ = 1;
   std::uint32_t next_writer_ = 1;
 };

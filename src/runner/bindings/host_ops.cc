@@ -131,9 +131,16 @@ void get_current(const Info& info) {
   if (!data.IsEmpty() && data->IsValue()) info.GetReturnValue().Set(data.As<v8::Value>());
 }
 
+// Between two characters: what is not UTF-8 would break the channel.
+void cut(std::string& text, std::size_t bytes) {
+  if (text.size() <= bytes) return;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
+  text.resize(bytes);
+}
+
 void write_log(WorkerContext& context, std::string_view level, std::string text, bool is_exception) {
   Invocation* invocation = context.current();
-  if (text.size() > kLogLineBytesMax) text.resize(kLogLineBytesMax);
+  cut(text, kLogLineBytesMax);
   const std::uint32_t question = invocation != nullptr ? invocation->reply_to.question : 0;
   if (invocation != nullptr) {
     if (invocation->log_bytes_left < text.size()) {
@@ -156,10 +163,16 @@ void log(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
   // Do not convert what will be dropped anyway.
   if (Invocation* invocation = context.current();
-      invocation != nullptr && invocation->log_truncated) {
+      invocation != nullptr && invocation->log_truncated && invocation->tail == nullptr) {
     return;
   }
-  write_log(context, to_utf8(info.GetIsolate(), info[0]), to_utf8(info.GetIsolate(), info[1]), false);
+  const std::string level = to_utf8(info.GetIsolate(), info[0]);
+  // JSON of the arguments, when tails want to hear of them.
+  if (Invocation* invocation = context.current(); invocation != nullptr && invocation->tail != nullptr &&
+      info[2]->IsString()) {
+    invocation->tail->add_log(level, to_utf8(info.GetIsolate(), info[2]));
+  }
+  write_log(context, level, to_utf8(info.GetIsolate(), info[1]), false);
 }
 
 // report_exception(text): an error that nobody handled.
@@ -182,7 +195,7 @@ void structured_clone(const Info& info) {
 
 void serialize(const Info& info) {
   Bytes bytes;
-  if (!serialize_value(info.GetIsolate(), info[0], bytes)) return;
+  if (!serialize_value(info.GetIsolate(), info[0], CloneMode::Kept, bytes)) return;
   v8::Local<v8::Uint8Array> array;
   if (to_uint8_array(info.GetIsolate(), bytes).ToLocal(&array)) info.GetReturnValue().Set(array);
 }

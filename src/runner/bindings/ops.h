@@ -22,6 +22,7 @@ std::span<const Op> text_ops();
 std::span<const Op> host_ops();   // time, timers, random, console, invocation, values
 std::span<const Op> body_ops();   // bodies and streams
 std::span<const Op> call_ops();   // calls out, answers, code of dynamic Workers
+std::span<const Op> rpc_ops();    // RPC calls, capabilities, packed values
 std::span<const Op> lazy_ops();   // parts of the built-ins, and globals that are made when they are read
 
 // The getter of lazy properties, which the snapshot names.

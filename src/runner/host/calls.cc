@@ -18,69 +18,147 @@ protocol::ErrorInfo wire_error(const CallError& error) {
   return info;
 }
 
-protocol::Target wire_target(const CallTarget& target) {
-  protocol::Target wire;
-  wire.entrypoint = target.entrypoint;
-  wire.props = target.props;
-  if (target.kind == CallTarget::Kind::Dynamic) {
-    wire.kind = protocol::Target::Kind::Dynamic;
-    wire.dynamic = {target.capability, target.id, target.anonymous, target.source};
-  } else {
-    wire.kind = protocol::Target::Kind::Capability;
-    wire.number = target.capability;
-  }
-  return wire;
-}
-
 }  // namespace
 
-Host::CellPtr Host::local_callee(const CallContext& context, const CallTarget& target) {
-  if (target.kind == CallTarget::Kind::Self) return find(context.worker);
-  if (target.kind != CallTarget::Kind::Dynamic || target.anonymous != 0) return nullptr;
-  const auto ids = bound_.find(target.capability);
-  if (ids == bound_.end()) return nullptr;
-  const auto found = ids->second.find(target.id);
-  return found == ids->second.end() ? nullptr : find(found->second);
+// The Worker that answers, when it lives in this runner and no call on its way there would be overtaken; `event` is told
+// what of it is meant.
+Host::CellPtr Host::local_callee(const CallContext& context, CallTarget& target, InvokeEvent& event) {
+  event.cpu_millis = target.cpu_millis;
+  event.subrequests = target.subrequests;
+  switch (target.kind) {
+    case CallTarget::Kind::Self:
+      event.entrypoint = std::move(target.entrypoint);
+      event.props = std::move(target.props);
+      return find(context.worker);
+    case CallTarget::Kind::Dynamic: {
+      if (target.anonymous != 0) return nullptr;
+      const auto ids = bound_.find(target.loader);
+      if (ids == bound_.end()) return nullptr;
+      const auto found = ids->second.find(target.id);
+      if (found == ids->second.end() || found->second.long_ways != 0) return nullptr;
+      const CellPtr cell = find(found->second.worker);
+      if (cell == nullptr) return nullptr;
+      event.entrypoint = std::move(target.entrypoint);
+      event.props = std::move(target.props);
+      return cell;
+    }
+    case CallTarget::Kind::Promised: {
+      const auto base = calls_.find(target.call);
+      if (base == calls_.end() || base->second.callee == 0) return nullptr;
+      event.on = InvokeEvent::On::Promised;
+      event.promised = {0, base->second.caller, target.call};
+      return find(base->second.callee);
+    }
+    case CallTarget::Kind::Capability:
+    case CallTarget::Kind::Outbound: break;
+  }
+  if (target.capability == nullptr) return nullptr;
+  const HostCapability& capability = *target.capability;
+  switch (capability.kind) {
+    case HostCapability::Kind::Import: {
+      if (capability.local == nullptr) return nullptr;
+      const CellPtr cell = find(capability.local->worker);
+      if (cell == nullptr) return nullptr;
+      event.entrypoint = capability.local->entrypoint;
+      event.props = capability.local->props;
+      return cell;
+    }
+    case HostCapability::Kind::Export:
+      event.on = InvokeEvent::On::Export;
+      event.export_id = capability.number;
+      return find(capability.worker);
+    case HostCapability::Kind::Entrypoint:
+      event.entrypoint = capability.entrypoint;
+      event.props = capability.props;
+      return find(capability.worker);
+  }
+  return nullptr;
 }
 
 std::uint32_t Host::start_call(const CallContext& context, CallTarget target, Call call) {
   const Lock lock(mutex_);
   std::uint32_t id = next_call_++;
   if (id == 0) id = next_call_++;
-  if (context.depth + 1 > kCallDepthMax) {
-    calls_[id] = {context.worker, 0};
-    post(context.worker, ReturnEvent{id, error_of(Fault::DepthLimit)});
-    calls_.erase(id);
-    return id;
+  OutCall out;
+  out.caller = context.worker;
+  out.kind = std::holds_alternative<RpcCall>(call)     ? OutCall::Kind::Rpc
+             : std::holds_alternative<FetchCall>(call) ? OutCall::Kind::Fetch
+                                                       : OutCall::Kind::Runtime;
+  if (const auto* rpc = std::get_if<RpcCall>(&call)) make_reluctant(rpc->arguments);
+  const HostCapability* capability = target.capability.get();
+  const bool is_object = target.kind == CallTarget::Kind::Promised ||
+                         (capability != nullptr && capability->kind == HostCapability::Kind::Export);
+  if (!is_object && context.depth + 1 > kCallDepthMax) {
+    discard(call);
+    return fail_at_once(id, std::move(out), error_of(Fault::DepthLimit));
   }
-  // The short way: the Worker is known to live in this runner.
-  if (const CellPtr cell = local_callee(context, target)) {
-    calls_[id] = {context.worker, cell->id};
-    InvokeEvent event;
+  InvokeEvent event;
+  if (const CellPtr cell = local_callee(context, target, event)) {
+    // The short way: the Worker is known to live in this runner.
+    out.callee = cell->id;
+    calls_.emplace(id, std::move(out));
     event.reply_to = {0, context.worker, id};
     event.depth = context.depth + 1;
-    event.cpu_millis = target.cpu_millis;
-    event.subrequests = target.subrequests;
-    event.entrypoint = std::move(target.entrypoint);
-    event.props = std::move(target.props);
     event.call = std::move(call);
     cell->busy = true;
     post(cell, std::move(event));
     return id;
   }
-  if (target.kind == CallTarget::Kind::Self) {
-    // Its own cell is gone: the caller is about to end too, and nothing may leave through the channel instead.
-    post(context.worker, ReturnEvent{id, error_of(Fault::IsolateLost)});
-    return id;
+  std::unique_ptr<CallError> failed;
+  if (target.kind == CallTarget::Kind::Promised) {
+    const auto base = calls_.find(target.call);
+    if (base != calls_.end() && base->second.failed != nullptr) {
+      failed = std::make_unique<CallError>(*base->second.failed);
+    } else if (base == calls_.end() || base->second.callee != 0) {
+      failed = std::make_unique<CallError>(error_of(Fault::IsolateLost));
+    }
+  } else if (target.kind == CallTarget::Kind::Self ||
+             (capability != nullptr && capability->kind != HostCapability::Kind::Import)) {
+    // Its cell is gone, and nothing may leave through the channel instead.
+    failed = std::make_unique<CallError>(error_of(Fault::IsolateLost));
+  } else if (target.kind != CallTarget::Kind::Dynamic && capability == nullptr) {
+    failed = std::make_unique<CallError>(error_of(Fault::OutboundBlocked));
   }
-  calls_[id] = {context.worker, 0};
+  if (failed != nullptr) {
+    discard(call);
+    return fail_at_once(id, std::move(out), std::move(*failed));
+  }
+  if (target.kind == CallTarget::Kind::Dynamic && target.anonymous == 0 && out.kind == OutCall::Kind::Rpc) {
+    out.long_way = std::make_unique<std::pair<std::uint32_t, std::string>>(target.loader, target.id);
+    ++bound_[target.loader][target.id].long_ways;
+  }
+  calls_.emplace(id, std::move(out));
+  send_invoke(id, context, target, call);
+  return id;
+}
+
+// The error arrives as any other outcome does; what is called on its result meanwhile gets the same one.
+std::uint32_t Host::fail_at_once(std::uint32_t id, OutCall call, CallError error) {
+  if (call.kind == OutCall::Kind::Rpc) call.failed = std::make_unique<CallError>(error);
+  calls_.emplace(id, std::move(call));
+  take_return(id, std::move(error));
+  return id;
+}
+
+void Host::send_invoke(std::uint32_t id, const CallContext& context, const CallTarget& target, const Call& call) {
   protocol::Invoke invoke;
   invoke.question = id;
   invoke.parent = context.question;
   invoke.depth = context.depth + 1;
-  invoke.target = wire_target(target);
   invoke.cpu_millis = target.cpu_millis;
   invoke.subrequests = target.subrequests;
+  if (target.kind == CallTarget::Kind::Promised) {
+    invoke.target.kind = protocol::Target::Kind::Promised;
+    invoke.target.number = target.call;
+  } else if (target.kind == CallTarget::Kind::Dynamic) {
+    invoke.target.kind = protocol::Target::Kind::Dynamic;
+    invoke.target.dynamic = {target.loader, target.id, target.anonymous, target.source};
+    invoke.target.entrypoint = target.entrypoint;
+    invoke.target.props = to_wire(target.props);
+  } else {
+    invoke.target.kind = protocol::Target::Kind::Capability;
+    invoke.target.number = target.capability->number;
+  }
   if (const auto* fetch = std::get_if<FetchCall>(&call)) {
     protocol::FetchRequest request;
     request.method = fetch->method;
@@ -89,22 +167,69 @@ std::uint32_t Host::start_call(const CallContext& context, CallTarget target, Ca
     request.cf = fetch->cf;
     request.body = to_wire(fetch->body);
     invoke.call = request;
-  } else {
-    const auto& rpc = std::get<RpcCall>(call);
+  } else if (const auto* rpc = std::get_if<RpcCall>(&call)) {
     protocol::RpcCall wire;
-    for (const std::string& part : rpc.path) wire.path.push_back(part);
-    wire.arguments = rpc.arguments;
-    wire.is_call = rpc.is_call;
+    wire.path.assign(rpc->path.begin(), rpc->path.end());
+    wire.arguments = to_wire(rpc->arguments);
+    wire.is_call = rpc->is_call;
     invoke.call = std::move(wire);
+  } else {
+    const auto& event = std::get<RuntimeCall>(call);
+    invoke.call = protocol::EventCall{event.name, event.detail, {}};
   }
   send(invoke);
-  return id;
+}
+
+// The outcome of a call of this runner, wherever it was answered.
+void Host::take_return(std::uint32_t id, Outcome outcome) {
+  const auto found = calls_.find(id);
+  if (found == calls_.end() || found->second.returned) return discard(outcome);
+  OutCall& call = found->second;
+  if (call.long_way != nullptr) {
+    const auto ids = bound_.find(call.long_way->first);
+    if (ids != bound_.end()) {
+      const auto bound = ids->second.find(call.long_way->second);
+      if (bound != ids->second.end() && --bound->second.long_ways == 0 && bound->second.worker == 0) {
+        ids->second.erase(bound);
+      }
+    }
+    call.long_way.reset();
+  }
+  const bool is_rpc = call.kind == OutCall::Kind::Rpc;
+  if (call.kind == OutCall::Kind::Runtime || call.finished) {
+    discard(outcome);  // nobody waits for it
+  } else {
+    post(call.caller, ReturnEvent{id, std::move(outcome)});
+  }
+  call.returned = true;
+  if (is_rpc && !call.finished) return;
+  if (is_rpc) tell_finish(id, call);
+  calls_.erase(found);
+}
+
+void Host::tell_finish(std::uint32_t id, const OutCall& call) {
+  if (call.failed != nullptr) return;
+  if (call.callee == 0) {
+    send(protocol::Finish{id});
+  } else if (const CellPtr cell = find(call.callee)) {
+    cell->finishes.push_back({0, call.caller, id});
+  }
+}
+
+void Host::finish_call(std::uint32_t id) {
+  const Lock lock(mutex_);
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;
+  found->second.finished = true;
+  if (!found->second.returned) return;  // the callee hears of it when it has answered
+  tell_finish(id, found->second);
+  calls_.erase(found);
 }
 
 void Host::cancel_call(std::uint32_t call) {
   const Lock lock(mutex_);
   const auto found = calls_.find(call);
-  if (found == calls_.end()) return;
+  if (found == calls_.end() || found->second.returned) return;
   if (found->second.callee == 0) {
     send(protocol::Cancel{call});
   } else {
@@ -114,15 +239,16 @@ void Host::cancel_call(std::uint32_t call) {
 
 void Host::answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues) {
   const Lock lock(mutex_);
+  if (const auto* value = std::get_if<RpcResult>(&outcome)) make_reluctant(value->value);
   if (to.caller != 0) {
-    if (calls_.erase(to.call) > 0) post(to.caller, ReturnEvent{to.call, std::move(outcome)});
+    take_return(to.call, std::move(outcome));
     return;
   }
-  if (!continues) questions_.erase(to.question);
   protocol::Return result;
   result.question = to.question;
   result.cpu_micros = cpu_micros;
   result.continues = continues;
+  bool undelivered = false;
   if (const auto* fetch = std::get_if<FetchResult>(&outcome)) {
     protocol::FetchResponse response;
     response.status = fetch->status;
@@ -131,28 +257,39 @@ void Host::answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, 
     response.body = to_wire(fetch->body);
     result.outcome = response;
   } else if (const auto* value = std::get_if<RpcResult>(&outcome)) {
-    result.outcome = protocol::RpcValue{value->value};
+    result.outcome = protocol::RpcValue{to_wire(value->value)};
   } else {
-    result.outcome = wire_error(std::get<CallError>(outcome));
+    const auto& error = std::get<CallError>(outcome);
+    undelivered = error.undelivered;
+    result.outcome = wire_error(error);
   }
   send(result);
+  if (!continues) end_question(to.question, undelivered);
 }
 
 void Host::finished(const ReplyTo& to, std::uint32_t cpu_micros) {
   const Lock lock(mutex_);
   if (to.caller != 0) return;
-  questions_.erase(to.question);
   send(protocol::Finished{to.question, cpu_micros});
+  end_question(to.question, false);
+}
+
+// Nothing more will be said of it. The result of an RPC call may still be called upon.
+void Host::end_question(protocol::QuestionId question, bool undelivered) {
+  const auto found = questions_.find(question);
+  if (found == questions_.end()) return;
+  found->second.is_over = true;
+  if (!found->second.is_rpc || found->second.finished || undelivered) questions_.erase(found);
 }
 
 void Host::preload(const CallContext& context, const CallTarget& target) {
   const Lock lock(mutex_);
   if (target.anonymous == 0) {
-    const auto ids = bound_.find(target.capability);
+    const auto ids = bound_.find(target.loader);
     if (ids != bound_.end() && ids->second.contains(target.id)) return;
   }
   protocol::Preload frame;
-  frame.dynamic = {target.capability, target.id, target.anonymous, target.source};
+  frame.dynamic = {target.loader, target.id, target.anonymous, target.source};
   frame.parent = context.question;
   send(frame);
 }
@@ -169,8 +306,13 @@ void Host::provide_code(std::uint32_t request, std::variant<WorkerCode, CallErro
     for (const Module& module : worker->modules) {
       wire.modules.push_back({module.name, static_cast<protocol::ModuleKind>(module.kind), module.bytes});
     }
-    wire.env = worker->env;
+    wire.env = to_wire(worker->env);
     wire.outbound = worker->outbound_blocked ? protocol::OutboundRule::Blocked : protocol::OutboundRule::Inherit;
+    if (worker->outbound != nullptr) {
+      wire.outbound = protocol::OutboundRule::Capability;
+      wire.outbound_to = to_wire(worker->outbound);
+    }
+    for (const CapabilityPtr& tail : worker->tails) wire.tails.push_back(to_wire(tail));
     wire.cpu_millis = worker->cpu_millis;
     wire.subrequests = worker->subrequests;
     frame.outcome = std::move(wire);

@@ -27,6 +27,7 @@
 
 #include "src/protocol/board.h"
 #include "src/protocol/frames.h"
+#include "src/runner/host/capability.h"
 #include "src/runner/host/stream.h"
 #include "src/runner/isolate/events.h"
 #include "src/runner/isolate/slot.h"
@@ -55,9 +56,13 @@ class Host final : public HostCalls {
   // Says hello and runs. Returns never: the process ends with the channel.
   [[noreturn]] void go(const std::vector<std::string>& layers, std::uint32_t start_micros);
 
-  // ---- HostCalls (calls.cc, streams.cc)
+  // ---- HostCalls (calls.cc, answers.cc, payloads.cc, streams.cc)
   std::uint32_t start_call(const CallContext& context, CallTarget target, Call call) override;
   void cancel_call(std::uint32_t call) override;
+  void finish_call(std::uint32_t call) override;
+  CapabilityPtr export_object(WorkerId worker, std::uint32_t export_id) override;
+  CapabilityPtr entrypoint(WorkerId worker, std::string name, Payload props) override;
+  CapabilityFacts facts_of(const HostCapability& capability) const override;
   void answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues) override;
   void finished(const ReplyTo& to, std::uint32_t cpu_micros) override;
   void preload(const CallContext& context, const CallTarget& target) override;
@@ -69,6 +74,7 @@ class Host final : public HostCalls {
   void end(Stream& stream, std::string error) override;
   void pull(const StreamPtr& stream, WorkerId reader_worker, std::uint32_t body) override;
   void stop(Stream& stream) override;
+  void splice(const StreamPtr& written, const StreamPtr& source) override;
   void log(WorkerId worker, std::uint32_t question, std::string_view level, std::string_view text,
            bool is_exception) override;
 
@@ -82,6 +88,7 @@ class Host final : public HostCalls {
     WorkerId id = 0;
     std::unique_ptr<Worker> worker;
     std::deque<Event> mailbox;
+    std::vector<ReplyTo> finishes;  // become events with the next ones: they are no reason to wake it
     State state = State::Idle;
     bool pinned = false;
     bool busy = false;     // invocations are open
@@ -95,9 +102,30 @@ class Host final : public HostCalls {
   };
   using CellPtr = std::shared_ptr<Cell>;
 
+  // A call of a Worker of this runner. That of an RPC call stays until it has returned and its caller has finished it.
   struct OutCall {
+    enum class Kind : std::uint8_t { Fetch, Rpc, Runtime };
     WorkerId caller = 0;
-    WorkerId callee = 0;  // local; 0: over the channel
+    WorkerId callee = 0;  // local; 0: over the channel, or it never left
+    Kind kind = Kind::Fetch;
+    bool returned = false;
+    bool finished = false;
+    std::unique_ptr<CallError> failed;  // it never left; what is called on its result fails alike
+    std::unique_ptr<std::pair<std::uint32_t, std::string>> long_way;  // to a Worker of a loader, over the channel
+  };
+
+  // A call of the supervisor.
+  struct InCall {
+    WorkerId worker = 0;
+    bool is_rpc = false;
+    bool is_over = false;    // nothing more will be said of it
+    bool finished = false;
+  };
+
+  // A Worker of a loader, as this runner knows it.
+  struct Bound {
+    WorkerId worker = 0;           // 0: it does not live here
+    std::uint32_t long_ways = 0;   // RPC calls to it that have not returned: direct ones must not overtake them
   };
 
   struct Executor {
@@ -117,6 +145,7 @@ class Host final : public HostCalls {
   void run_one(Lock& lock, Executor& self);
   void poll_once(Lock& lock);
   void flush(Lock& lock);
+  void wake(const CellPtr& cell);
   void wake_poller();
   int poll_timeout_millis();
   void fire_timers();
@@ -136,7 +165,7 @@ class Host final : public HostCalls {
   void adopt(const CellPtr& cell);
   void touch(const CellPtr& cell);
   void make_room();
-  void answer_undelivered(const ReplyTo& to);
+  void answer_lost(const ReplyTo& to, bool undelivered);
   void bury(const CellPtr& cell, std::string_view reason);
   std::unique_ptr<Worker> take_blank(std::size_t heap_bytes_max);
 
@@ -153,19 +182,44 @@ class Host final : public HostCalls {
   void on_need_code(const protocol::NeedCode& need);
   void on_unload(const protocol::Unload& unload);
   void on_bind(const protocol::Bind& bind);
+  void on_finish(const protocol::Finish& finish);
   void send(const protocol::Frame& frame);
   void post(const CellPtr& cell, Event event);
   void post(WorkerId worker, Event event);
   CellPtr find(WorkerId worker);
-  CellPtr local_callee(const CallContext& context, const CallTarget& target);  // calls.cc
+  void pump_to_next(Stream& stream);
+  void unsplice(Stream& stream);
   HostBody from_wire(const protocol::Body& body);
   protocol::Body to_wire(const HostBody& body);
+
+  // calls.cc
+  CellPtr local_callee(const CallContext& context, CallTarget& target, InvokeEvent& event);
+  std::uint32_t fail_at_once(std::uint32_t id, OutCall call, CallError error);
+  void send_invoke(std::uint32_t id, const CallContext& context, const CallTarget& target, const Call& call);
+  void take_return(std::uint32_t call, Outcome outcome);
+  void tell_finish(std::uint32_t id, const OutCall& call);
+  void end_question(protocol::QuestionId question, bool undelivered);
+
+  // payloads.cc
+  CapabilityPtr import(protocol::CapabilityId number, bool is_granted);
+  void on_local(const protocol::Local& local);
+  void on_release(const protocol::Release& release);
+  void drain_releases();
+  CapabilityPtr from_wire(const protocol::CapabilityRef& reference);
+  protocol::CapabilityRef to_wire(const CapabilityPtr& capability);
+  Payload from_wire(const protocol::Payload& payload);
+  protocol::Payload to_wire(const Payload& payload);
+  static void make_reluctant(const Payload& payload);
+  void discard(Outcome& outcome);
+  void discard(Payload& payload);
+  void discard(Call& call);
 
   // streams.cc
   void pump(Stream& stream);
   void pump_to_channel(Stream& stream);
   void pump_to_isolate(Stream& stream);
   void make_producer_go_on(Stream& stream);
+  void stop_stream(Stream& stream);
   StreamPtr stream_of(const Bytes& bytes);
 
   const int socket_;
@@ -180,7 +234,6 @@ class Host final : public HostCalls {
   std::condition_variable monitor_wait_;
   std::condition_variable maintainer_wait_;
   bool going_ = false;
-  bool draining_ = false;
 
   std::vector<std::unique_ptr<Executor>> executors_;
   std::thread monitor_;
@@ -197,7 +250,7 @@ class Host final : public HostCalls {
   std::deque<CellPtr> ready_;
   std::unordered_map<WorkerId, CellPtr> cells_;
   std::list<CellPtr> by_use_;  // the same cells, least recently used first
-  std::unordered_map<std::uint32_t, std::unordered_map<std::string, WorkerId>> bound_;
+  std::unordered_map<std::uint32_t, std::unordered_map<std::string, Bound>> bound_;
   std::unordered_map<std::uint32_t, WorkerId> loader_owners_;  // a loader is bound to one Worker
   std::size_t dynamic_cells_ = 0;
   std::size_t memory_bytes_ = 0;
@@ -212,7 +265,13 @@ class Host final : public HostCalls {
   std::size_t out_sent_ = 0;
   std::unordered_map<std::uint32_t, OutCall> calls_;
   std::uint32_t next_call_ = 1;
-  std::unordered_map<protocol::QuestionId, WorkerId> questions_;
+  std::unordered_map<protocol::QuestionId, InCall> questions_;
+  ReleaseList releases_;
+  std::vector<ReleaseList::Item> released_;
+  std::unordered_map<protocol::CapabilityId, std::weak_ptr<HostCapability>> imports_;
+  std::unordered_map<protocol::CapabilityId, std::unique_ptr<const HostCapability::LocalWay>> early_ways_;
+  std::unordered_map<protocol::CapabilityId, CapabilityPtr> exports_;
+  protocol::CapabilityId next_export_ = 1;
   std::unordered_map<protocol::StreamId, StreamPtr> in_streams_;
   std::unordered_map<protocol::StreamId, StreamPtr> out_streams_;
   protocol::StreamId next_stream_ = 1;

@@ -36,25 +36,23 @@ std::unique_ptr<Worker> Host::take_blank(std::size_t heap_bytes_max) {
   return blank;
 }
 
-// The Worker is gone and never saw the call: it may safely be sent again.
-void Host::answer_undelivered(const ReplyTo& to) {
+// The Worker is gone. Undelivered: it never saw the call, which may safely be sent again.
+void Host::answer_lost(const ReplyTo& to, bool undelivered) {
   if (to.caller != 0) {
-    CallError lost = error_of(Fault::IsolateLost);
-    lost.undelivered = true;
-    if (calls_.erase(to.call) > 0) post(to.caller, ReturnEvent{to.call, std::move(lost)});
+    take_return(to.call, error_of(Fault::IsolateLost));
     return;
   }
-  questions_.erase(to.question);
   const FaultInfo& lost = info_of(Fault::IsolateLost);
   protocol::ErrorInfo info;
   info.fault = lost.code;
   info.name = "Error";
   info.message = lost.message;
-  info.undelivered = true;
+  info.undelivered = undelivered;
   protocol::Return result;
   result.question = to.question;
   result.outcome = info;
   send(result);
+  end_question(to.question, undelivered);
 }
 
 void Host::bury(const CellPtr& cell, std::string_view reason) {
@@ -66,15 +64,29 @@ void Host::bury(const CellPtr& cell, std::string_view reason) {
   std::erase_if(loader_owners_, [&](const auto& owner) { return owner.second == cell->id; });
   for (const auto& [loader, id] : cell->bound) {
     const auto ids = bound_.find(loader);
-    if (ids != bound_.end()) ids->second.erase(id);
+    if (ids == bound_.end()) continue;
+    const auto found = ids->second.find(id);
+    if (found == ids->second.end() || found->second.worker != cell->id) continue;
+    found->second.worker = 0;
+    if (found->second.long_ways == 0) ids->second.erase(found);
   }
   // What came too late is answered here: the isolate runs no more.
+  std::vector<ReplyTo> undelivered;
   for (Event& event : cell->mailbox) {
     if (auto* invoke = std::get_if<InvokeEvent>(&event)) {
-      answer_undelivered(invoke->reply_to);
+      const auto is_base = [&](const ReplyTo& one) { return one == invoke->promised; };
+      const bool is_undelivered = invoke->on == InvokeEvent::On::Entrypoint ||
+                                  (invoke->on == InvokeEvent::On::Promised &&
+                                   std::any_of(undelivered.begin(), undelivered.end(), is_base));
+      if (is_undelivered) undelivered.push_back(invoke->reply_to);
+      discard(invoke->call);
+      answer_lost(invoke->reply_to, is_undelivered);
+    } else if (auto* returned = std::get_if<ReturnEvent>(&event)) {
+      discard(returned->outcome);
     }
   }
   cell->mailbox.clear();
+  cell->finishes.clear();
   send(protocol::Evicted{cell->id, reason});
   if (cell->worker != nullptr) dead_.push_back(std::move(cell->worker));
   maintainer_wait_.notify_one();
@@ -130,7 +142,11 @@ bool Host::shrink_quiet(Lock& lock) {
   std::vector<CellPtr> quiet;
   for (const CellPtr& cell : by_use_) {
     if (now - cell->used <= kShrinkAfter || quiet.size() == kShrinksAtOnce) break;
-    if (!cell->shrunk && !cell->busy && cell->state == Cell::State::Idle && cell->worker != nullptr) {
+    if (cell->shrunk || cell->busy || cell->state != Cell::State::Idle || cell->worker == nullptr) continue;
+    if (!cell->finishes.empty()) {
+      // First it lets go of the results that it keeps for callers.
+      wake(cell);
+    } else {
       quiet.push_back(cell);
     }
   }

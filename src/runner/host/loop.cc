@@ -25,6 +25,7 @@ Host::Host(int socket, int statm, protocol::Board& board, IsolateFactory& factor
     : socket_(socket), statm_(statm), board_(board), factory_(factory), options_(options) {
   wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   INSULA_CHECK(wake_ >= 0);
+  releases_.set_wake(wake_);
 }
 
 Host::~Host() = default;
@@ -85,6 +86,9 @@ void Host::run_one(Lock& lock, Executor& self) {
   std::deque<Event> events;
   if (cell->mailbox.size() <= kEventsPerTurn) {
     events.swap(cell->mailbox);
+    // After the calls that still ask something of those results.
+    for (const ReplyTo& reply_to : cell->finishes) events.push_back(FinishEvent{reply_to});
+    cell->finishes.clear();
   } else {
     for (std::size_t count = 0; count < kEventsPerTurn; ++count) {
       events.push_back(std::move(cell->mailbox.front()));
@@ -125,13 +129,17 @@ void Host::run_one(Lock& lock, Executor& self) {
     cell->state = Cell::State::Idle;
   }
   if (memory_bytes_ > options_.memory_bytes) make_room();
+  drain_releases();
   // Somebody else polls, so nobody would write what this turn produced.
   if (polling_) flush(lock);
 }
 
 void Host::post(const CellPtr& cell, Event event) {
   cell->mailbox.push_back(std::move(event));
-  if (cell->state != Cell::State::Idle) return;
+  if (cell->state == Cell::State::Idle) wake(cell);
+}
+
+void Host::wake(const CellPtr& cell) {
   cell->state = Cell::State::Ready;
   ready_.push_back(cell);
   // The poller runs it next, or the executor that posts it does. Only when all of those are asleep, or stuck, must
@@ -192,6 +200,7 @@ int Host::poll_timeout_millis() {
 void Host::poll_once(Lock& lock) {
   polling_ = true;
   poller_ = std::this_thread::get_id();
+  drain_releases();
   flush(lock);
   // A full read says that there is more: read on at once. Otherwise the socket is empty as far as we know, so wait first.
   const auto space = reader_.space(kReadBytes);
@@ -199,7 +208,8 @@ void Host::poll_once(Lock& lock) {
   errno = EAGAIN;
   if (read_was_full_) got = ::recv(socket_, space.data, space.size, MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
-    const int timeout = poll_timeout_millis();
+    releases_.set_asleep(true);
+    const int timeout = releases_.is_empty() ? poll_timeout_millis() : 0;
     const short wanted = want_writable_ ? POLLIN | POLLOUT : POLLIN;
     pollfd fds[2] = {{socket_, wanted, 0}, {wake_, POLLIN, 0}};
     blocked_in_poll_ = true;
@@ -207,6 +217,7 @@ void Host::poll_once(Lock& lock) {
     ::poll(fds, 2, timeout);
     lock.lock();
     blocked_in_poll_ = false;
+    releases_.set_asleep(false);
     if ((fds[1].revents & POLLIN) != 0) {
       std::uint64_t count = 0;
       [[maybe_unused]] const auto read_bytes = ::read(wake_, &count, sizeof count);

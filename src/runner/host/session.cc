@@ -27,16 +27,24 @@ void Host::receive(BytesView bytes) {
     void operator()(const protocol::NeedCode& item) { host.on_need_code(item); }
     void operator()(const protocol::Bind& item) { host.on_bind(item); }
     void operator()(const protocol::Ping& item) { host.send(protocol::Pong{item.number}); }
-    void operator()(const protocol::Drain&) { host.draining_ = true; }
+    void operator()(const protocol::Release& item) { host.on_release(item); }
+    void operator()(const protocol::Finish& item) { host.on_finish(item); }
+    void operator()(const protocol::Local& item) { host.on_local(item); }
+    // The supervisor stops giving it work, and closes the channel when the last call has returned.
+    void operator()(const protocol::Drain&) {}
     void operator()(const protocol::Hello&) {}
     void operator()(const protocol::Finished&) {}
     void operator()(const protocol::Evicted&) {}
+    void operator()(const protocol::OpenActor&) {}
+    void operator()(const protocol::CloseActor&) {}
+    void operator()(const protocol::ActorClosed&) {}
+    void operator()(const protocol::FacetClosed&) {}
+    void operator()(const protocol::Splice&) {}
     void operator()(const protocol::Preload&) {}
     void operator()(const protocol::Code&) {}
     void operator()(const protocol::LogLine&) {}
     void operator()(const protocol::Pong&) {}
     void operator()(const protocol::Usage&) {}
-    void operator()(const protocol::Release&) {}
   };
   std::visit(Visitor{*this}, *frame);
 }
@@ -56,13 +64,22 @@ void Host::on_load(const protocol::Load& load) {
     spec->modules.push_back(
         {std::string(module.name), static_cast<std::uint8_t>(module.kind), Bytes(module.bytes)});
   }
-  spec->env = load.code.env;
+  spec->env = from_wire(load.code.env);
   for (const protocol::Binding& binding : load.bindings) {
-    spec->bindings.push_back({std::string(binding.name), static_cast<EnvEntry::Kind>(binding.kind),
-                              std::string(binding.text), binding.capability});
-    if (binding.kind == protocol::Binding::Kind::Loader) loader_owners_[binding.capability] = load.worker;
+    EnvEntry entry;
+    entry.name = binding.name;
+    entry.kind = static_cast<EnvEntry::Kind>(binding.kind);
+    entry.text = binding.text;
+    if (binding.kind == protocol::Binding::Kind::Loader) {
+      entry.loader = binding.capability;
+      loader_owners_[binding.capability] = load.worker;
+    } else if (binding.kind == protocol::Binding::Kind::Fetcher) {
+      entry.capability = import(binding.capability, true);
+    }
+    spec->bindings.push_back(std::move(entry));
   }
-  spec->outbound = load.outbound;
+  spec->outbound = import(load.outbound, true);
+  for (const protocol::CapabilityId tail : load.tails) spec->tails.push_back(import(tail, true));
   spec->limits = load.limits;
 
   auto cell = std::make_shared<Cell>();
@@ -79,17 +96,13 @@ void Host::on_load(const protocol::Load& load) {
 }
 
 void Host::on_invoke(const protocol::Invoke& invoke) {
-  const CellPtr cell = find(invoke.target.number);
-  if (cell == nullptr) {
-    return answer_undelivered({invoke.question, 0, 0});
-  }
   InvokeEvent event;
   event.reply_to.question = invoke.question;
   event.depth = invoke.depth;
   event.cpu_millis = invoke.cpu_millis;
   event.subrequests = invoke.subrequests;
   event.entrypoint = invoke.target.entrypoint;
-  event.props = invoke.target.props;
+  event.props = from_wire(invoke.target.props);
   if (const auto* fetch = std::get_if<protocol::FetchRequest>(&invoke.call)) {
     FetchCall call;
     call.method = fetch->method;
@@ -98,35 +111,67 @@ void Host::on_invoke(const protocol::Invoke& invoke) {
     call.cf = fetch->cf;
     call.body = from_wire(fetch->body);
     event.call = std::move(call);
-  } else {
-    const auto& rpc = std::get<protocol::RpcCall>(invoke.call);
+  } else if (const auto* rpc = std::get_if<protocol::RpcCall>(&invoke.call)) {
     RpcCall call;
-    for (const auto part : rpc.path) call.path.emplace_back(part);
-    call.arguments = rpc.arguments;
-    call.is_call = rpc.is_call;
+    for (const auto part : rpc->path) call.path.emplace_back(part);
+    call.arguments = from_wire(rpc->arguments);
+    call.is_call = rpc->is_call;
     event.call = std::move(call);
+  } else {
+    const auto& runtime = std::get<protocol::EventCall>(invoke.call);
+    event.call = RuntimeCall{std::string(runtime.name), std::string(runtime.detail)};
   }
-  questions_[invoke.question] = cell->id;
+  CellPtr cell;
+  bool undelivered = false;
+  switch (invoke.target.kind) {
+    case protocol::Target::Kind::Worker:
+      cell = find(invoke.target.number);
+      undelivered = true;
+      break;
+    case protocol::Target::Kind::Capability: {
+      const auto found = exports_.find(invoke.target.number);
+      if (found == exports_.end()) break;
+      event.on = InvokeEvent::On::Export;
+      event.export_id = found->second->number;
+      cell = find(found->second->worker);
+      break;
+    }
+    case protocol::Target::Kind::Promised: {
+      const auto found = questions_.find(invoke.target.number);
+      // Only what was answered "undelivered" is forgotten before its Finish: send both again.
+      undelivered = found == questions_.end();
+      if (undelivered) break;
+      event.on = InvokeEvent::On::Promised;
+      event.promised.question = invoke.target.number;
+      cell = find(found->second.worker);
+      break;
+    }
+    case protocol::Target::Kind::Dynamic:  // only a runner says these
+    case protocol::Target::Kind::Own:
+    case protocol::Target::Kind::OwnActor: break;
+  }
+  if (cell == nullptr) {
+    discard(event.call);
+    answer_lost(event.reply_to, undelivered);
+    return;
+  }
+  questions_[invoke.question] = {.worker = cell->id,
+                                 .is_rpc = std::holds_alternative<protocol::RpcCall>(invoke.call)};
   cell->busy = true;
   post(cell, std::move(event));
 }
 
 void Host::on_return(const protocol::Return& result) {
-  const auto found = calls_.find(result.question);
-  if (found == calls_.end()) return;
-  const WorkerId caller = found->second.caller;
-  calls_.erase(found);
-  ReturnEvent event;
-  event.call = result.question;
+  Outcome outcome;
   if (const auto* fetch = std::get_if<protocol::FetchResponse>(&result.outcome)) {
     FetchResult response;
     response.status = fetch->status;
     response.status_text = fetch->status_text;
     response.headers = fetch->headers;
     response.body = from_wire(fetch->body);
-    event.outcome = std::move(response);
+    outcome = std::move(response);
   } else if (const auto* value = std::get_if<protocol::RpcValue>(&result.outcome)) {
-    event.outcome = RpcResult{Bytes(value->bytes)};
+    outcome = RpcResult{from_wire(value->payload)};
   } else {
     const auto& info = std::get<protocol::ErrorInfo>(result.outcome);
     CallError error;
@@ -135,9 +180,9 @@ void Host::on_return(const protocol::Return& result) {
     error.message = info.message;
     error.properties = info.properties;
     error.remote = info.remote;
-    event.outcome = std::move(error);
+    outcome = std::move(error);
   }
-  post(caller, std::move(event));
+  take_return(result.question, std::move(outcome));
 }
 
 void Host::on_cancel(const protocol::Cancel& cancel) {
@@ -145,7 +190,17 @@ void Host::on_cancel(const protocol::Cancel& cancel) {
   if (found == questions_.end()) return;
   ReplyTo reply_to;
   reply_to.question = cancel.question;
-  post(found->second, CancelEvent{reply_to});
+  post(found->second.worker, CancelEvent{reply_to});
+}
+
+void Host::on_finish(const protocol::Finish& finish) {
+  const auto found = questions_.find(finish.question);
+  if (found == questions_.end()) return;
+  ReplyTo reply_to;
+  reply_to.question = finish.question;
+  if (const CellPtr cell = find(found->second.worker)) cell->finishes.push_back(reply_to);
+  found->second.finished = true;
+  if (found->second.is_over) questions_.erase(found);
 }
 
 void Host::on_need_code(const protocol::NeedCode& need) {
@@ -178,7 +233,7 @@ void Host::on_unload(const protocol::Unload& unload) {
 void Host::on_bind(const protocol::Bind& bind) {
   const CellPtr cell = find(bind.worker);
   if (cell == nullptr) return;
-  bound_[bind.loader][std::string(bind.id)] = bind.worker;
+  bound_[bind.loader][std::string(bind.id)].worker = bind.worker;
   cell->bound.emplace_back(bind.loader, std::string(bind.id));
 }
 

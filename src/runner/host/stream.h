@@ -21,7 +21,7 @@ inline constexpr std::size_t kStreamWindowBytes = 256 * kKiB;
 
 class Stream {
  public:
-  enum class Side : std::uint8_t { None, Channel, Isolate };
+  enum class Side : std::uint8_t { None, Channel, Isolate, Stream };
 
   // Producer
   Side from = Side::None;
@@ -29,7 +29,9 @@ class Stream {
   WorkerId writer_worker = 0;       // Isolate
   std::uint32_t writer = 0;
   bool writer_waiting = false;
+  bool is_reluctant = false;        // nothing is taken beyond the first chunk before somebody reads
   std::size_t granted = 0;          // Channel: credit given and not yet used
+  StreamPtr previous;               // Stream: spliced; they hold each other until one of them ends
 
   // Consumer
   Side to = Side::None;
@@ -38,12 +40,14 @@ class Stream {
   WorkerId reader_worker = 0;       // Isolate
   std::uint32_t body = 0;
   bool pull_pending = false;
+  StreamPtr next;                   // Stream
 
   std::deque<Bytes> queue;
   std::size_t queued = 0;
   bool ended = false;
   std::string error;
   bool stopped = false;
+  bool is_flowing = false;          // into `next`, further up in the call chain
 
   bool is_untouched() const noexcept { return granted == 0 && queue.empty() && !ended && to == Side::None; }
 };

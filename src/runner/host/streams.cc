@@ -34,7 +34,7 @@ bool Host::write(Stream& stream, Bytes bytes) {
     stream.queue.push_back(std::move(bytes));
     pump(stream);
   }
-  if (stream.queued < kStreamWindowBytes) return true;
+  if (stream.queued < kStreamWindowBytes && !stream.is_reluctant) return true;
   stream.writer_waiting = true;
   return false;
 }
@@ -53,20 +53,27 @@ void Host::pull(const StreamPtr& stream, WorkerId reader_worker, std::uint32_t b
   stream->reader_worker = reader_worker;
   stream->body = body;
   stream->pull_pending = true;
+  stream->is_reluctant = false;
   pump(*stream);
   make_producer_go_on(*stream);
 }
 
 void Host::stop(Stream& stream) {
   const Lock lock(mutex_);
+  stop_stream(stream);
+}
+
+void Host::stop_stream(Stream& stream) {
   if (stream.stopped || (stream.ended && stream.queue.empty())) return;
   stream.stopped = true;
   stream.queue.clear();
   stream.queued = 0;
-  if (stream.from == Stream::Side::Channel) {
+  if (stream.from == Stream::Side::Stream) {
+    unsplice(stream);
+  } else if (stream.from == Stream::Side::Channel) {
     if (!stream.ended) send(protocol::StreamStop{stream.from_id});
     in_streams_.erase(stream.from_id);
-  } else if (stream.from == Stream::Side::Isolate && stream.writer_waiting) {
+  } else if (stream.from == Stream::Side::Isolate && !stream.ended) {
     stream.writer_waiting = false;
     post(stream.writer_worker, WritableEvent{stream.writer, true});
   }
@@ -77,7 +84,60 @@ void Host::pump(Stream& stream) {
     pump_to_channel(stream);
   } else if (stream.to == Stream::Side::Isolate) {
     pump_to_isolate(stream);
+  } else if (stream.to == Stream::Side::Stream) {
+    pump_to_next(stream);
   }
+}
+
+// Two streams become one. When both lead over the channel the supervisor does it, and the bytes never come here.
+void Host::splice(const StreamPtr& written, const StreamPtr& source) {
+  const Lock lock(mutex_);
+  if (written->ended || written->stopped || source->stopped) return stop_stream(*source);
+  if (source->from == Stream::Side::Channel && source->is_untouched() && written->to == Stream::Side::Channel &&
+      written->queue.empty()) {
+    in_streams_.erase(source->from_id);
+    out_streams_.erase(written->to_id);
+    send(protocol::Splice{written->to_id, source->from_id});
+    return;
+  }
+  written->from = Stream::Side::Stream;
+  written->previous = source;
+  source->to = Stream::Side::Stream;
+  source->next = written;
+  pump_to_next(*source);
+  make_producer_go_on(*source);
+}
+
+void Host::pump_to_next(Stream& stream) {
+  if (stream.is_flowing || stream.next == nullptr) return;
+  stream.is_flowing = true;
+  const StreamPtr next = stream.next;
+  while (!stream.queue.empty() && next->queued < kStreamWindowBytes && !next->stopped) {
+    Bytes bytes = std::move(stream.queue.front());
+    stream.queue.pop_front();
+    stream.queued -= bytes.size();
+    next->queued += bytes.size();
+    next->queue.push_back(std::move(bytes));
+    pump(*next);
+  }
+  stream.is_flowing = false;
+  if (stream.queue.empty() && stream.ended && stream.next != nullptr) {
+    const StreamPtr self = std::move(next->previous);
+    stream.next.reset();
+    next->ended = true;
+    next->error = stream.error;
+    pump(*next);
+    return;
+  }
+  make_producer_go_on(stream);
+}
+
+// The reader of `stream` wants no more: nor does it of what flows into it.
+void Host::unsplice(Stream& stream) {
+  const StreamPtr previous = std::move(stream.previous);
+  if (previous == nullptr) return;
+  const StreamPtr self = std::move(previous->next);
+  stop_stream(*previous);
 }
 
 void Host::pump_to_channel(Stream& stream) {
@@ -108,12 +168,13 @@ void Host::pump_to_isolate(Stream& stream) {
     Bytes bytes = std::move(stream.queue.front());
     stream.queue.pop_front();
     stream.queued -= bytes.size();
-    post(stream.reader_worker, ChunkEvent{stream.body, std::move(bytes), false, {}});
+    const bool is_own = stream.from == Stream::Side::Isolate && stream.writer_worker == stream.reader_worker;
+    post(stream.reader_worker, ChunkEvent{stream.body, std::move(bytes), false, {}, is_own});
     return;
   }
   if (stream.ended) {
     stream.pull_pending = false;
-    post(stream.reader_worker, ChunkEvent{stream.body, {}, true, stream.error});
+    post(stream.reader_worker, ChunkEvent{stream.body, {}, true, stream.error, true});
   }
 }
 
@@ -130,6 +191,10 @@ void Host::make_producer_go_on(Stream& stream) {
              stream.queued <= kStreamWindowBytes / 2) {
     stream.writer_waiting = false;
     post(stream.writer_worker, WritableEvent{stream.writer, false});
+  } else if (stream.from == Stream::Side::Stream && stream.previous != nullptr &&
+             stream.queued <= kStreamWindowBytes / 2) {
+    const StreamPtr previous = stream.previous;
+    pump_to_next(*previous);
   }
 }
 
@@ -158,6 +223,7 @@ void Host::on_credit(const protocol::StreamCredit& credit) {
   if (found == out_streams_.end()) return;
   const StreamPtr stream = found->second;
   stream->credit += credit.bytes;
+  stream->is_reluctant = false;
   pump_to_channel(*stream);
 }
 
@@ -169,12 +235,14 @@ void Host::on_stop(const protocol::StreamStop& stop_frame) {
   stream->stopped = true;
   stream->queue.clear();
   stream->queued = 0;
-  if (stream->from == Stream::Side::Isolate && stream->writer_waiting) {
+  if (stream->from == Stream::Side::Isolate && !stream->ended) {
     stream->writer_waiting = false;
     post(stream->writer_worker, WritableEvent{stream->writer, true});
   } else if (stream->from == Stream::Side::Channel && !stream->ended) {
     send(protocol::StreamStop{stream->from_id});
     in_streams_.erase(stream->from_id);
+  } else if (stream->from == Stream::Side::Stream) {
+    unsplice(*stream);
   }
 }
 

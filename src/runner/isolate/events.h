@@ -34,6 +34,19 @@ struct HostBody {
   bool is_none() const noexcept { return bytes == nullptr && stream == nullptr; }
 };
 
+// Something that can be called: an object or entrypoint of a Worker of this runner, or an import of the channel. When the
+// last reference goes, on whatever thread, the host releases what is behind it.
+class HostCapability;  // src/runner/host/capability.h
+using CapabilityPtr = std::shared_ptr<HostCapability>;
+
+// A serialised value and what rides beside it; the bytes name capabilities and streams by their place here.
+struct Payload {
+  Bytes bytes;
+  std::vector<CapabilityPtr> capabilities;
+  std::vector<HostBody> streams;
+  bool is_plain() const noexcept { return capabilities.empty() && streams.empty(); }
+};
+
 struct FetchCall {
   std::string method;
   std::string url;
@@ -43,12 +56,18 @@ struct FetchCall {
 };
 
 struct RpcCall {
-  std::vector<std::string> path;
-  Bytes arguments;
-  bool is_call = true;
+  std::vector<std::string> path;  // from the target to the member; empty: the target itself
+  Payload arguments;              // an array
+  bool is_call = true;            // false: a property is read
 };
 
-using Call = std::variant<FetchCall, RpcCall>;
+// What the runtime itself delivers: "tail", later "alarm" and others.
+struct RuntimeCall {
+  std::string name;
+  std::string detail;  // JSON
+};
+
+using Call = std::variant<FetchCall, RpcCall, RuntimeCall>;
 
 struct FetchResult {
   std::uint16_t status = 200;
@@ -58,7 +77,7 @@ struct FetchResult {
 };
 
 struct RpcResult {
-  Bytes value;
+  Payload value;
 };
 
 struct CallError {
@@ -66,7 +85,7 @@ struct CallError {
   std::string name;
   std::string message;
   std::string stack;
-  Bytes properties;
+  Bytes properties;  // serialised: own properties and cause; plain data
   bool remote = false;
   bool undelivered = false;
 };
@@ -81,6 +100,7 @@ struct ReplyTo {
   std::uint32_t question = 0;  // of the supervisor, when caller is 0
   WorkerId caller = 0;
   std::uint32_t call = 0;      // number of the caller's call
+  bool operator==(const ReplyTo&) const = default;
 };
 
 struct Module {
@@ -94,7 +114,8 @@ struct EnvEntry {
   std::string name;
   Kind kind = Kind::Text;
   std::string text;
-  std::uint32_t capability = 0;
+  std::uint32_t loader = 0;   // Loader: its import number
+  CapabilityPtr capability;   // Fetcher
 };
 
 // A Worker to be: everything a blank isolate needs.
@@ -109,9 +130,10 @@ struct WorkerSpec {
   std::vector<std::string> compatibility_flags;
   std::string main_module;
   std::vector<Module> modules;
-  Bytes env;  // serialised value, or empty
+  Payload env;  // or empty
   std::vector<EnvEntry> bindings;
-  std::uint32_t outbound = 0;
+  CapabilityPtr outbound;  // null: blocked
+  std::vector<CapabilityPtr> tails;
   WorkerLimits limits;
 };
 
@@ -121,13 +143,28 @@ struct LoadEvent {
   std::unique_ptr<WorkerSpec> spec;
 };
 struct InvokeEvent {
+  // Entrypoint: a new invocation. Export: a call on an object, within the invocation that gave it away. Promised: a call
+  // on what an earlier RPC call will return, or has returned and was not finished yet.
+  enum class On : std::uint8_t { Entrypoint, Export, Promised };
   ReplyTo reply_to;
   std::uint32_t depth = 0;
   std::uint32_t cpu_millis = 0;   // 0: the Worker's limit
   std::uint32_t subrequests = 0;  // 0: the Worker's limit
+  On on = On::Entrypoint;
   std::string entrypoint;
-  Bytes props;
+  Payload props;
+  std::uint32_t export_id = 0;
+  ReplyTo promised;
   Call call;
+};
+// Nobody holds an exported object any more.
+struct ReleaseEvent {
+  std::uint32_t export_id = 0;
+};
+// The caller of an RPC call has its result and will not call upon it as Promised any more. Wakes nobody: it waits in the
+// mailbox for the next event.
+struct FinishEvent {
+  ReplyTo reply_to;
 };
 struct ReturnEvent {
   std::uint32_t call = 0;
@@ -149,6 +186,7 @@ struct ChunkEvent {
   Bytes bytes;
   bool ended = false;
   std::string error;
+  bool is_own = false;  // this same Worker wrote it
 };
 // The reader of a stream that this isolate writes has room again, or wants no more.
 struct WritableEvent {
@@ -162,20 +200,23 @@ struct DeadlineEvent {
 };
 
 using Event = std::variant<LoadEvent, InvokeEvent, ReturnEvent, CancelEvent, TimerEvent, NeedCodeEvent, ChunkEvent,
-                           WritableEvent, DeadlineEvent>;
+                           WritableEvent, DeadlineEvent, ReleaseEvent, FinishEvent>;
 
 // ---- Calls out of an isolate
 
 struct CallTarget {
-  // Self: an entrypoint of the very Worker that calls (ctx.exports).
-  enum class Kind : std::uint8_t { Capability, Dynamic, Outbound, Self };
+  // Self: an entrypoint of the very Worker that calls (ctx.exports). Promised: what an earlier call of the same Worker
+  // will return.
+  enum class Kind : std::uint8_t { Capability, Dynamic, Outbound, Self, Promised };
   Kind kind = Kind::Capability;
-  std::uint32_t capability = 0;  // or the loader's, for Dynamic
+  CapabilityPtr capability;      // Capability, Outbound
+  std::uint32_t call = 0;        // Promised: the earlier call
+  std::uint32_t loader = 0;      // Dynamic, and the next three
   std::string id;
   std::uint32_t anonymous = 0;
   std::uint32_t source = 0;
-  std::string entrypoint;
-  Bytes props;
+  std::string entrypoint;        // Dynamic, Self
+  Payload props;
   std::uint32_t cpu_millis = 0;
   std::uint32_t subrequests = 0;
 };
@@ -192,10 +233,19 @@ struct WorkerCode {
   std::vector<std::string> compatibility_flags;
   std::string main_module;
   std::vector<Module> modules;
-  Bytes env;
+  Payload env;
   bool outbound_blocked = false;
+  CapabilityPtr outbound;  // null: blocked, or the loading Worker's own
+  std::vector<CapabilityPtr> tails;
   std::uint32_t cpu_millis = 0;
   std::uint32_t subrequests = 0;
+};
+
+struct CapabilityFacts {
+  bool is_object = false;      // calls on it run in an invocation that is there already, and are no subrequests
+  std::uint32_t references = 1;  // it is as heavy as so many: itself, and what its props carry
+  WorkerId worker = 0;           // not 0: an object of this Worker, under this number
+  std::uint32_t export_id = 0;
 };
 
 // What an isolate may ask of the host. Every method may be called from any executor thread; none blocks, none calls
@@ -206,6 +256,14 @@ class HostCalls {
 
   virtual std::uint32_t start_call(const CallContext& context, CallTarget target, Call call) = 0;
   virtual void cancel_call(std::uint32_t call) = 0;
+  // The result of an RPC call has been taken: nothing will be asked of it as Promised any more. Once for each RPC call,
+  // also for one that failed or was cancelled.
+  virtual void finish_call(std::uint32_t call) = 0;
+  // An object of this Worker that others may call; a ReleaseEvent comes when nobody holds it any more.
+  virtual CapabilityPtr export_object(WorkerId worker, std::uint32_t export_id) = 0;
+  // An entrypoint of this Worker with props, to be given away. Null: props in props are nested too deep.
+  virtual CapabilityPtr entrypoint(WorkerId worker, std::string name, Payload props) = 0;
+  virtual CapabilityFacts facts_of(const HostCapability& capability) const = 0;
   virtual void answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues) = 0;
   virtual void finished(const ReplyTo& to, std::uint32_t cpu_micros) = 0;
   virtual void preload(const CallContext& context, const CallTarget& target) = 0;
@@ -221,6 +279,8 @@ class HostCalls {
   virtual void end(Stream& stream, std::string error) = 0;
   virtual void pull(const StreamPtr& stream, WorkerId reader_worker, std::uint32_t body) = 0;
   virtual void stop(Stream& stream) = 0;
+  // What `source` gives, which nobody has read, is what is written to `written`, to which nobody writes any more.
+  virtual void splice(const StreamPtr& written, const StreamPtr& source) = 0;
 
   virtual void log(WorkerId worker, std::uint32_t question, std::string_view level, std::string_view text,
                    bool is_exception) = 0;

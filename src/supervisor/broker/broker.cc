@@ -10,6 +10,9 @@
 
 #include <fmt/format.h>
 
+#include "src/supervisor/broker/entrypoint.h"
+#include "src/supervisor/fleet/runner_export.h"
+
 namespace insula::broker {
 namespace {
 
@@ -50,6 +53,18 @@ void Broker::on_dynamic_invoke(fleet::IncomingCall& call, const std::shared_ptr<
 void Broker::on_preload(fleet::Session& session, const protocol::Dynamic& dynamic,
                         const std::shared_ptr<fleet::Capability>& loader) {
   if (auto* const binding = dynamic_cast<LoaderCapability*>(loader.get())) dynamic_->preload(session, dynamic, *binding);
+}
+
+std::shared_ptr<fleet::Capability> Broker::make_entrypoint(fleet::WorkerOwner& owner, std::string_view name,
+                                                           BytesView props, fleet::Carried carried) {
+  // A dynamic Worker could not be loaded again for whoever gets the stub: only those of the configuration travel.
+  auto* const worker = dynamic_cast<StaticWorker*>(&owner);
+  if (worker == nullptr) return nullptr;
+  if (EntrypointCapability::depth_of(carried) >= kEntrypointDepthMax) {
+    return std::make_shared<fleet::BrokenCapability>("The props of this entrypoint are nested too deeply.");
+  }
+  return std::make_shared<EntrypointCapability>(worker->shared_from_this(), std::string(name), Bytes(props),
+                                                std::move(carried));
 }
 
 void Broker::start_log_second() {

@@ -30,6 +30,8 @@ class Broker final : public fleet::SessionHandler {
   void on_dynamic_invoke(fleet::IncomingCall& call, const std::shared_ptr<fleet::Capability>& loader) override;
   void on_preload(fleet::Session& session, const protocol::Dynamic& dynamic,
                   const std::shared_ptr<fleet::Capability>& loader) override;
+  std::shared_ptr<fleet::Capability> make_entrypoint(fleet::WorkerOwner& owner, std::string_view name, BytesView props,
+                                                     fleet::Carried carried) override;
   void on_log(fleet::Session& session, const std::shared_ptr<fleet::WorkerOwner>& owner,
               const protocol::LogLine& line) override;
 

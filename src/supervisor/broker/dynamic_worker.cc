@@ -35,10 +35,10 @@ Result<> check_size(const protocol::WorkerCode& code) {
                  fmt::format("Dynamic Worker code size ({} bytes) exceeds the maximum allowed size of {} bytes.", sum,
                              kCodeBytesMax));
   }
-  if (code.env.size() > kEnvBytesMax) {
+  if (code.env.bytes.size() > kEnvBytesMax) {
     return Error(ErrorCode::LimitExceeded,
                  fmt::format("Dynamic Worker env size ({} bytes) exceeds the maximum allowed size of {} bytes.",
-                             code.env.size(), kEnvBytesMax));
+                             code.env.bytes.size(), kEnvBytesMax));
   }
   return {};
 }
@@ -78,7 +78,12 @@ std::string_view DynamicWorker::worker_name() const { return host_->worker_name(
 // ---- Calls
 
 void DynamicWorker::reach(const std::shared_ptr<fleet::RoutedCall>& call) {
-  if (!call->is_admitted && !admission_.enter(call)) return;
+  if (call->is_rpc()) {
+    // RPC calls keep their order, and their number is bounded where they are made.
+    if (!std::exchange(call->is_admitted, true)) ++rpc_running_;
+  } else if (!call->is_admitted && !admission_.enter(call)) {
+    return;
+  }
   proceed(call);
 }
 
@@ -89,13 +94,17 @@ void DynamicWorker::proceed(const std::shared_ptr<fleet::RoutedCall>& call) {
   }
   waiting_.push_back(call);
   // Only calls of Workers come this way, and each can say where the code is.
-  add_source(static_cast<const ForwardedCall&>(*call).source());
+  add_source(static_cast<const DynamicCall&>(*call).source());
 }
 
 void DynamicWorker::leave(fleet::RoutedCall& call) {
   if (!std::exchange(call.is_admitted, false)) return;
   const auto self = shared_from_this();
-  if (const auto next = admission_.leave()) proceed(next);
+  if (call.is_rpc()) {
+    --rpc_running_;
+  } else if (const auto next = admission_.leave()) {
+    proceed(next);
+  }
   drop_if_unused();
 }
 
@@ -143,7 +152,8 @@ void DynamicWorker::ask_next_source() {
   fail(fleet::error_of(Fault::Cancelled, "The invocation that could have provided the code has ended."));
 }
 
-void DynamicWorker::on_code(fleet::Session&, BytesView raw, const protocol::WorkerCode& code) {
+void DynamicWorker::on_code(fleet::Session&, BytesView raw, const protocol::WorkerCode& code,
+                            fleet::CodeGrants grants) {
   if (state_ != State::Asking) return;
   if (const auto sane = check_size(code); !sane) {
     return fail(fleet::error_of(Fault::LoadFailed, sane.error().message()));
@@ -151,14 +161,16 @@ void DynamicWorker::on_code(fleet::Session&, BytesView raw, const protocol::Work
   const fleet::Place place = all_.fleet().place(tenant_key_);
   if (place.home == nullptr) return fail(fleet::error_of(place.fault));
   state_ = State::Placing;
-  if (place.home->session() != nullptr) return load(place.home->session(), code);
+  if (place.home->session() != nullptr) return load(place.home->session(), code, grants);
   code_.keep(raw);
+  grants_ = std::move(grants);
   all_.fleet().when_ready(*place.home, [weak = weak_from_this()](const std::shared_ptr<fleet::Session>& session) {
     const auto self = weak.lock();
     if (self == nullptr || self->state_ != State::Placing) return;
-    HeldFrame held = std::exchange(self->code_, {});
+    fleet::HeldFrame held = std::exchange(self->code_, {});
+    const fleet::CodeGrants kept = std::exchange(self->grants_, {});
     const auto* const frame = held.decode<protocol::Code>();
-    if (frame != nullptr) self->load(session, std::get<protocol::WorkerCode>(frame->outcome));
+    if (frame != nullptr) self->load(session, std::get<protocol::WorkerCode>(frame->outcome), kept);
   });
 }
 
@@ -176,8 +188,13 @@ void DynamicWorker::on_code_lost() {
   if (state_ == State::Asking) ask_next_source();
 }
 
-void DynamicWorker::load(const std::shared_ptr<fleet::Session>& session, const protocol::WorkerCode& code) {
+void DynamicWorker::load(const std::shared_ptr<fleet::Session>& session, const protocol::WorkerCode& code,
+                         const fleet::CodeGrants& grants) {
   const auto self = shared_from_this();
+  // One more for the outbound.
+  if (!session->has_room_for(grants.env.capabilities.size() + grants.tails.size() + 1)) {
+    return fail(fleet::error_of(Fault::RpcLimit));
+  }
   const protocol::WorkerId worker = session->add_worker(self);
   if (worker == 0) return fail(fleet::error_of(Fault::Overloaded));
   protocol::Load load;
@@ -188,17 +205,28 @@ void DynamicWorker::load(const std::shared_ptr<fleet::Session>& session, const p
   load.frozen_clock = all_.settings().is_clock_frozen;
   load.code = code;
   load.limits = lowest(all_.settings().limits, code);
-  if (code.outbound == protocol::OutboundRule::Inherit) {
-    load.outbound = session->mint(worker, host_->outbound_for(tenant_key_));
+  // What the code says of capabilities is in numbers of the runner that gave it; the new Worker gets its own.
+  load.code.outbound_to = {};
+  load.code.tails.clear();
+  session->mint_all(worker, load.code.env, grants.env);
+  switch (code.outbound) {
+    case protocol::OutboundRule::Inherit:
+      load.outbound = session->mint(worker, host_->outbound_for(tenant_key_));
+      break;
+    case protocol::OutboundRule::Capability: load.outbound = session->mint(worker, grants.outbound); break;
+    case protocol::OutboundRule::Blocked: break;
   }
+  for (const auto& tail : grants.tails) load.tails.push_back(session->mint(worker, tail));
   session->send_load(load);
   session_ = session;
   worker_ = worker;
   state_ = State::Loaded;
   sources_.clear();
-  for (const auto& call : std::exchange(waiting_, {})) {
-    call->deliver(session, worker);
-    const CodeSource& source = static_cast<const ForwardedCall&>(*call).source();
+  const auto waiting = std::exchange(waiting_, {});
+  for (const auto& call : waiting) call->deliver(session, worker);
+  // Only now may callers take the short way: nobody overtakes those who waited.
+  for (const auto& call : waiting) {
+    const CodeSource& source = static_cast<const DynamicCall&>(*call).source();
     if (const auto caller = source.session.lock()) bind_for(*caller, source.loader);
   }
 }
@@ -223,6 +251,7 @@ void DynamicWorker::fail(const protocol::ErrorInfo& error) {
   state_ = State::Absent;
   sources_.clear();
   code_ = {};
+  grants_ = {};
   for (const auto& call : std::exchange(waiting_, {})) call->refuse(error);
   drop_if_unused();
 }
@@ -237,7 +266,7 @@ void DynamicWorker::discard() {
 }
 
 void DynamicWorker::drop_if_unused() {
-  if (state_ != State::Absent || !waiting_.empty() || admission_.running() > 0) return;
+  if (state_ != State::Absent || !waiting_.empty() || admission_.running() + rpc_running_ > 0) return;
   if (is_anonymous_) {
     if (LoaderCapability* const holder = std::exchange(holder_, nullptr)) holder->drop(anonymous_);
     return;

@@ -61,9 +61,9 @@ void DynamicWorkers::invoke(fleet::IncomingCall& call, LoaderCapability& loader)
       return;
     }
   }
-  const auto forwarded = std::make_shared<ForwardedCall>(call.answer, ForwardedCall::Fixed{});
-  if (call.parent != 0) forwarded->hold(call.session.weak_from_this(), call.parent, worker.get());
-  forwarded->set_source({call.session.weak_from_this(), dynamic.loader, dynamic.source});
+  const auto forwarded = std::make_shared<DynamicCall>(
+      call.answer, CodeSource{call.session.weak_from_this(), dynamic.loader, dynamic.source});
+  if (call.parent != 0) forwarded->hold(call.parent, worker.get());
   // Copied first: sending the call takes its frame apart.
   const protocol::CapabilityId loader_number = dynamic.loader;
   forwarded->start(call, worker);

@@ -19,10 +19,10 @@
 #include <vector>
 
 #include "src/base/clock.h"
-#include "src/supervisor/broker/forwarded_call.h"
-#include "src/supervisor/broker/held_frame.h"
+#include "src/supervisor/broker/dynamic_call.h"
 #include "src/supervisor/fleet/admission.h"
 #include "src/supervisor/fleet/fleet.h"
+#include "src/supervisor/fleet/held_frame.h"
 
 namespace insula::broker {
 
@@ -80,7 +80,8 @@ class DynamicWorker final : public fleet::Destination,
   void on_worker_gone(fleet::Session& session, protocol::WorkerId worker, std::string_view reason) override;
 
   // CodeSink
-  void on_code(fleet::Session& from, BytesView raw, const protocol::WorkerCode& code) override;
+  void on_code(fleet::Session& from, BytesView raw, const protocol::WorkerCode& code,
+               fleet::CodeGrants grants) override;
   void on_code_error(const protocol::ErrorInfo& error) override;
   void on_code_lost() override;
 
@@ -90,7 +91,8 @@ class DynamicWorker final : public fleet::Destination,
   void proceed(const std::shared_ptr<fleet::RoutedCall>& call);
   void add_source(const CodeSource& source);
   void ask_next_source();
-  void load(const std::shared_ptr<fleet::Session>& session, const protocol::WorkerCode& code);
+  void load(const std::shared_ptr<fleet::Session>& session, const protocol::WorkerCode& code,
+            const fleet::CodeGrants& grants);
   void fail(const protocol::ErrorInfo& error);
   void become_absent();
   void drop_if_unused();
@@ -108,10 +110,12 @@ class DynamicWorker final : public fleet::Destination,
   std::shared_ptr<fleet::Session> session_;
   protocol::WorkerId worker_ = 0;
   fleet::Admission admission_;
+  std::size_t rpc_running_ = 0;
   std::deque<std::shared_ptr<fleet::RoutedCall>> waiting_;  // admitted, until it is loaded
   std::vector<CodeSource> sources_;                         // not asked yet
   std::vector<CodeSource> bound_;                           // who knows that it lives next door
-  HeldFrame code_;                                          // while it is placed
+  fleet::HeldFrame code_;                                   // while it is placed
+  fleet::CodeGrants grants_;                                // with the code
 };
 
 // The binding, as one static Worker in one runner holds it.
@@ -123,6 +127,7 @@ class LoaderCapability final : public fleet::Capability {
 
   // A loader cannot be called, only its Workers can.
   void invoke(fleet::IncomingCall& call) override;
+  bool is_transferable() const override { return false; }
   // The entry that a runner names; made when it is new.
   std::shared_ptr<DynamicWorker> find(DynamicWorkers& all, const protocol::Dynamic& dynamic);
   void drop(std::uint32_t anonymous) { anonymous_.erase(anonymous); }

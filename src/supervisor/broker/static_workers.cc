@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "src/supervisor/broker/entrypoint.h"
 #include "src/supervisor/broker/files.h"
 #include "src/supervisor/broker/loader.h"
 #include "src/supervisor/broker/outbound.h"
@@ -46,16 +47,22 @@ void StaticWorker::load(const std::shared_ptr<fleet::Session>& session) {
   load.code = code_of(config_);
   load.limits = config_.limits;
   load.outbound = session->mint(worker_, outbound_for(config_.name));
+  services_.clear();
   bind_all(*session, worker_, load);
   session->send_load(load);
 }
 
+void StaticWorker::tell_places() {
+  if (session_ == nullptr) return;
+  for (const protocol::CapabilityId service : services_) session_->tell_place(service);
+}
+
 void StaticWorker::bind_all(fleet::Session& session, protocol::WorkerId worker, protocol::Load& load) {
   for (const auto& [name, text] : config_.text_vars) {
-    load.bindings.push_back({name, protocol::Binding::Kind::Text, text, 0});
+    load.bindings.push_back({name, protocol::Binding::Kind::Text, text, 0, {}});
   }
   for (const auto& [name, json] : config_.json_vars) {
-    load.bindings.push_back({name, protocol::Binding::Kind::Json, json, 0});
+    load.bindings.push_back({name, protocol::Binding::Kind::Json, json, 0, {}});
   }
   for (const config::LoaderBinding& loader : config_.loaders) {
     // Bindings with equal ids share their Workers; without one, a binding is a world of its own.
@@ -63,17 +70,19 @@ void StaticWorker::bind_all(fleet::Session& session, protocol::WorkerId worker, 
         loader.id.empty() ? fmt::format("binding:{}/{}", config_.name, loader.name) : "id:" + loader.id;
     auto capability =
         std::make_shared<LoaderCapability>(all_.dynamic_.open_namespace(space), shared_from_this());
-    load.bindings.push_back({loader.name, protocol::Binding::Kind::Loader, {}, session.mint(worker, std::move(capability))});
+    load.bindings.push_back(
+        {loader.name, protocol::Binding::Kind::Loader, {}, session.mint(worker, std::move(capability)), {}});
   }
   for (const config::ServiceBinding& service : config_.services) {
-    auto capability = std::make_shared<ServiceCapability>(all_.find(service.service), service.entrypoint);
-    load.bindings.push_back(
-        {service.name, protocol::Binding::Kind::Fetcher, {}, session.mint(worker, std::move(capability))});
+    const protocol::CapabilityId number = session.mint(
+        worker, std::make_shared<EntrypointCapability>(all_.find(service.service), service.entrypoint));
+    services_.push_back(number);
+    load.bindings.push_back({service.name, protocol::Binding::Kind::Fetcher, {}, number, {}});
   }
   const auto assets = all_.assets_.find(config_.name);
   if (config_.assets && !config_.assets->name.empty() && assets != all_.assets_.end()) {
     load.bindings.push_back(
-        {config_.assets->name, protocol::Binding::Kind::Fetcher, {}, session.mint(worker, assets->second)});
+        {config_.assets->name, protocol::Binding::Kind::Fetcher, {}, session.mint(worker, assets->second), {}});
   }
 }
 
@@ -91,7 +100,10 @@ void StaticWorker::reach(const std::shared_ptr<fleet::RoutedCall>& call) {
   all_.fleet_.when_ready(all_.fleet_.platform(), [self = shared_from_this()](const auto& session) {
     self->is_awaited_ = false;
     // A home that was just filled has it; one whose runner gave it up has not.
-    if (self->worker_ == 0) self->load(session);
+    if (self->worker_ == 0) {
+      self->load(session);
+      self->tell_places();
+    }
     for (const auto& waiting : std::exchange(self->waiting_, {})) waiting->deliver(self->session_, self->worker_);
   });
 }
@@ -139,16 +151,13 @@ Result<std::unique_ptr<StaticWorkers>> StaticWorkers::create(const config::Confi
 
 void StaticWorkers::load_all(const std::shared_ptr<fleet::Session>& session) {
   for (const auto& worker : workers_) worker->load(session);
+  for (const auto& worker : workers_) worker->tell_places();
 }
 
 std::shared_ptr<StaticWorker> StaticWorkers::find(std::string_view name) const {
   const auto found = std::find_if(workers_.begin(), workers_.end(),
                                   [name](const auto& worker) { return worker->worker_name() == name; });
   return found == workers_.end() ? nullptr : *found;
-}
-
-void ServiceCapability::invoke(fleet::IncomingCall& call) {
-  std::make_shared<ForwardedCall>(call.answer, ForwardedCall::Fixed{true, entrypoint_})->start(call, worker_);
 }
 
 }  // namespace insula::broker

@@ -32,6 +32,12 @@ class StaticWorker final : public fleet::Destination,
 
   // Loads it into the runner that its home has now.
   void load(const std::shared_ptr<fleet::Session>& session);
+  // Tells the runner which of its bindings lead to Workers that it hosts itself; when all of them are loaded.
+  void tell_places();
+  // Its number in that runner; 0: it is not there.
+  protocol::WorkerId number_in(const fleet::Session& session) const noexcept {
+    return session_.get() == &session ? worker_ : 0;
+  }
   // Its way out to the network, used on behalf of `partition`.
   std::shared_ptr<fleet::Capability> outbound_for(const std::string& partition);
 
@@ -55,6 +61,7 @@ class StaticWorker final : public fleet::Destination,
   const std::string no_tenant_;
   std::shared_ptr<fleet::Session> session_;
   protocol::WorkerId worker_ = 0;
+  std::vector<protocol::CapabilityId> services_;            // imports of the runner that it is loaded in
   std::deque<std::shared_ptr<fleet::RoutedCall>> waiting_;  // for the home to get a runner
   bool is_awaited_ = false;
 };
@@ -82,18 +89,6 @@ class StaticWorkers {
   egress::Outbound& outbound_;
   std::vector<std::shared_ptr<StaticWorker>> workers_;
   std::map<std::string, std::shared_ptr<fleet::Capability>> assets_;  // by Worker
-};
-
-// A binding to a static Worker: its entrypoint is fixed, the caller's words on that do not count.
-class ServiceCapability final : public fleet::Capability {
- public:
-  ServiceCapability(std::shared_ptr<StaticWorker> worker, std::string entrypoint)
-      : worker_(std::move(worker)), entrypoint_(std::move(entrypoint)) {}
-  void invoke(fleet::IncomingCall& call) override;
-
- private:
-  const std::shared_ptr<StaticWorker> worker_;
-  const std::string entrypoint_;
 };
 
 }  // namespace insula::broker

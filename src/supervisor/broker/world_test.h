@@ -84,7 +84,7 @@ class TestEvent final : public fleet::RoutedCall {
     return &frame_;
   }
   bool may_replay() const override { return !has_stream && fleet::is_idempotent(method); }
-  void on_outcome(const protocol::Return& outcome, io::ByteSourcePtr stream) override {
+  void on_outcome(const protocol::Return& outcome, io::ByteSourcePtr stream, fleet::Carried) override {
     ++outcomes;
     if (const auto* fetch = std::get_if<protocol::FetchResponse>(&outcome.outcome)) {
       status = fetch->status;
@@ -185,7 +185,7 @@ class World {
     protocol::WorkerCode code;
     code.main_module = "a.js";
     code.modules = {{"a.js", protocol::ModuleKind::EsModule, "export default {}"}};
-    code.env = env;
+    code.env.bytes = env;
     code.cpu_millis = 10;
     protocol::Code frame;
     frame.request = request;

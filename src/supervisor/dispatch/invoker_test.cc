@@ -19,7 +19,7 @@ class TestEvent final : public Event {
  private:
   protocol::Invoke* invoke() override { return nullptr; }
   bool may_replay() const override { return false; }
-  void on_outcome(const protocol::Return&, io::ByteSourcePtr) override {}
+  void on_outcome(const protocol::Return&, io::ByteSourcePtr, fleet::Carried) override {}
   void on_refused(const protocol::ErrorInfo& error) override { fault = std::string(error.fault); }
 };
 

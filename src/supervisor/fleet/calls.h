@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "src/base/fault.h"
 #include "src/io/byte_stream.h"
@@ -19,7 +20,15 @@
 
 namespace insula::fleet {
 
+class Capability;
+class RunnerExport;
 class Session;
+
+// What rides beside the bytes of a payload, in the payload's order.
+struct Carried {
+  std::vector<std::shared_ptr<Capability>> capabilities;
+  std::vector<io::ByteSourcePtr> streams;  // null: none, or its bytes are in the payload
+};
 
 // Why a call has no outcome.
 struct Loss {
@@ -31,20 +40,29 @@ class ReplySink {
  public:
   virtual ~ReplySink() = default;
   // The outcome; exactly one of these three is called, once. The frame is borrowed for the call. `body` is the stream
-  // of a fetch response, null when it has none or the bytes are inline.
-  virtual void on_return(const protocol::Return& outcome, io::ByteSourcePtr body) = 0;
-  // The target was gone before it saw the call. The request's stream comes back when nothing was read from it.
-  virtual void on_undelivered(const protocol::ErrorInfo& error, io::ByteSourcePtr request_body) = 0;
+  // of a fetch response, null when it has none or the bytes are inline; `carried` belongs to the value of an RPC call.
+  virtual void on_return(const protocol::Return& outcome, io::ByteSourcePtr body, Carried carried) = 0;
+  // The target was gone before it saw the call. The request's streams come back when nothing was read from them: that
+  // of a fetch, and those of RPC arguments in their order (null: it was read from, or there was none).
+  virtual void on_undelivered(const protocol::ErrorInfo& error, io::ByteSourcePtr request_body,
+                              std::vector<io::ByteSourcePtr> argument_streams) = 0;
   virtual void on_lost(const Loss& loss) = 0;
-  // The invocation has no more work. After on_return() only, and not when the runner is lost in between.
+  // The invocation has no more work. After on_return() of a fetch or event only, and not when the runner is lost in
+  // between.
   virtual void on_finished() {}
 };
+
+struct IncomingCall;
 
 class Job {
  public:
   virtual ~Job() = default;
   // The caller wants no answer any more. The job must not answer afterwards.
   virtual void cancel() = 0;
+  // The answer to an RPC call is kept somewhere, and promised() leads there. The session asks when the call is answered.
+  virtual bool has_result() const { return false; }
+  // A call on what this RPC call will return, or has returned, as long as its caller has not finished it.
+  virtual void promised(IncomingCall& call);
 };
 
 // The right to answer one call of a runner, once. Harmless when the runner is gone.
@@ -58,7 +76,9 @@ struct IncomingCall {
   Session& session;
   BytesView raw;               // the frame as it arrived, for those who must keep it
   protocol::Invoke& invoke;
-  io::ByteSourcePtr body;      // when the request has a stream
+  io::ByteSourcePtr body;      // when a fetch has a stream
+  Carried arguments;           // of an RPC, event or engine call
+  Carried props;               // of the target
   Answer answer;
   protocol::QuestionId parent = 0;  // our question on whose behalf the runner calls; 0: none
   std::uint32_t depth = 0;          // of this call: the parent's plus one
@@ -69,6 +89,33 @@ class Capability {
   virtual ~Capability() = default;
   // Answers now or later through session.answer(), and registers what can be cancelled with session.set_job().
   virtual void invoke(IncomingCall& call) = 0;
+
+  // Where calls end up, when that is a Worker of the very runner that holds the import. worker 0: somewhere else.
+  struct Place {
+    protocol::WorkerId worker = 0;
+    std::string_view entrypoint;
+    BytesView props;
+    const Carried* carried = nullptr;  // with the props
+  };
+  virtual Place place_in(const Session& holder) const;
+  // True: a part of the supervisor that built-ins may ask something (Invoke.engine).
+  virtual bool takes_engine_calls() const { return false; }
+  // False: it is the holder's own, to be used by nobody else.
+  virtual bool is_transferable() const { return true; }
+  virtual RunnerExport* as_runner_export() { return nullptr; }
+};
+
+// What is behind an actor that is open in a runner: an entry of the directory of actors.
+class ActorOwner {
+ public:
+  virtual ~ActorOwner() = default;
+  // Nothing of it runs any more. reason: what its callers were told, empty after a clean end; is_lost: its Worker, or the
+  // runner, has ended. The number means nothing any more.
+  virtual void on_actor_closed(Session& session, protocol::ActorId actor, std::string_view reason, bool is_lost) = 0;
+  // What the actor asks on its own behalf.
+  virtual void on_engine_call(IncomingCall& call) = 0;
+  // CPU time that an invocation of it has used.
+  virtual void on_spent(std::uint32_t cpu_micros) = 0;
 };
 
 class WorkerOwner {
@@ -81,11 +128,18 @@ class WorkerOwner {
   virtual void on_worker_gone(Session& session, protocol::WorkerId worker, std::string_view reason) = 0;
 };
 
+// What comes with the code of a dynamic Worker.
+struct CodeGrants {
+  Carried env;
+  std::shared_ptr<Capability> outbound;  // with OutboundRule::Capability
+  std::vector<std::shared_ptr<Capability>> tails;
+};
+
 // What a runner answers to NeedCode.
 class CodeSink {
  public:
   virtual ~CodeSink() = default;
-  virtual void on_code(Session& from, BytesView raw, const protocol::WorkerCode& code) = 0;
+  virtual void on_code(Session& from, BytesView raw, const protocol::WorkerCode& code, CodeGrants grants) = 0;
   virtual void on_code_error(const protocol::ErrorInfo& error) = 0;
   virtual void on_code_lost() = 0;  // the runner ended
 };

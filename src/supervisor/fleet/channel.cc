@@ -21,6 +21,7 @@ constexpr std::size_t kReadBytesLeast = 64 * kKiB;
 // One runner that talks without pause must not keep the loop from the others.
 constexpr int kReadsPerTurnMax = 8;
 constexpr std::size_t kIdleBufferBytesMax = 1 * kMiB;
+constexpr std::size_t kDescriptorsPerFrameMax = 8;
 
 std::string text_of(int code) { return std::generic_category().message(code); }
 
@@ -105,11 +106,45 @@ void Channel::send(const protocol::Frame& frame) {
   });
 }
 
+void Channel::send(const protocol::Frame& frame, std::vector<Fd> descriptors) {
+  INSULA_CHECK(descriptors.size() <= kDescriptorsPerFrameMax);
+  if (events_ == nullptr) return;
+  if (!descriptors.empty()) riders_.push_back({out_.size(), std::move(descriptors)});
+  send(frame);
+}
+
+ssize_t Channel::send_some() {
+  const std::size_t end = riders_.empty() ? out_.size()
+                          : riders_.front().at > out_begin_ ? riders_.front().at
+                          : riders_.size() > 1              ? riders_[1].at
+                                                            : out_.size();
+  if (riders_.empty() || riders_.front().at > out_begin_) {
+    return ::send(socket_.native_handle(), out_.data() + out_begin_, end - out_begin_, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+  const std::vector<Fd>& descriptors = riders_.front().descriptors;
+  const std::size_t bytes = descriptors.size() * sizeof(int);
+  alignas(cmsghdr) char control[CMSG_SPACE(kDescriptorsPerFrameMax * sizeof(int))] = {};
+  iovec part{out_.data() + out_begin_, end - out_begin_};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = CMSG_SPACE(bytes);
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(bytes);
+  int* numbers = reinterpret_cast<int*>(CMSG_DATA(header));
+  for (const Fd& descriptor : descriptors) *numbers++ = descriptor.get();
+  const ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent > 0) riders_.pop_front();
+  return sent;
+}
+
 void Channel::flush() {
   if (events_ == nullptr) return;
   while (out_begin_ < out_.size()) {
-    const ssize_t sent = ::send(socket_.native_handle(), out_.data() + out_begin_, out_.size() - out_begin_,
-                                MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t sent = send_some();
     if (sent >= 0) {
       out_begin_ += static_cast<std::size_t>(sent);
       continue;
@@ -119,10 +154,12 @@ void Channel::flush() {
       // The reading side learns of the end too, after what the runner said last; that order matters for its callers.
       out_.clear();
       out_begin_ = 0;
+      riders_.clear();
       return;
     }
     if (out_begin_ > kIdleBufferBytesMax) {
       out_.erase(0, out_begin_);
+      for (Riders& riders : riders_) riders.at -= out_begin_;
       out_begin_ = 0;
     }
     is_flush_due_ = true;
@@ -149,6 +186,7 @@ void Channel::end(const Error& error) {
 
 void Channel::close() {
   events_ = nullptr;
+  riders_.clear();
   boost::system::error_code ignored;
   socket_.close(ignored);
 }

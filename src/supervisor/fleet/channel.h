@@ -6,8 +6,12 @@
 // event loop leaves in one system call at its end. So under load a system call serves many requests.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
+#include <deque>
 #include <memory>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -35,6 +39,8 @@ class Channel final : public std::enable_shared_from_this<Channel> {
 
   void start();
   void send(const protocol::Frame& frame);
+  // The descriptors ride with the frame's first byte; ours are closed when they are on their way.
+  void send(const protocol::Frame& frame, std::vector<Fd> descriptors);
   // Hands over what has arrived but was not read yet; for a peer that is known to be dead.
   void read_rest();
   // Calls the events no more and closes the socket.
@@ -48,6 +54,8 @@ class Channel final : public std::enable_shared_from_this<Channel> {
 
   void wait_readable();
   bool read_once();  // false: nothing more to read now, or the channel has ended
+  // Sends bytes up to the next descriptors, with those that are due. As send(2).
+  ssize_t send_some();
   void flush();
   void end(const Error& error);
 
@@ -56,6 +64,11 @@ class Channel final : public std::enable_shared_from_this<Channel> {
   protocol::FrameReader reader_;
   Bytes out_;
   std::size_t out_begin_ = 0;
+  struct Riders {
+    std::size_t at = 0;  // of out_: which byte they ride with
+    std::vector<Fd> descriptors;
+  };
+  std::deque<Riders> riders_;
   bool is_flush_due_ = false;  // posted, or waiting for the socket to take more
 };
 

@@ -21,6 +21,9 @@ class NoHandler final : public SessionHandler {
  public:
   void on_dynamic_invoke(IncomingCall&, const std::shared_ptr<Capability>&) override {}
   void on_preload(Session&, const protocol::Dynamic&, const std::shared_ptr<Capability>&) override {}
+  std::shared_ptr<Capability> make_entrypoint(WorkerOwner&, std::string_view, BytesView, Carried) override {
+    return nullptr;
+  }
   void on_log(Session&, const std::shared_ptr<WorkerOwner>&, const protocol::LogLine&) override {}
 };
 

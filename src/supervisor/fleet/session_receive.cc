@@ -7,17 +7,24 @@
 
 #include "src/base/header_block.h"
 #include "src/base/limits.h"
+#include "src/supervisor/fleet/runner_export.h"
 #include "src/supervisor/fleet/session.h"
 
 namespace insula::fleet {
 namespace {
 
-constexpr std::size_t kAnswersPerRunnerMax = 65536;  // calls of one runner that wait for their outcome
+// Calls of one runner that wait for their outcome, or whose result is kept. Beyond the first number its Workers get
+// errors; the second one is reached only by a runner that never finishes its calls.
+constexpr std::size_t kAnswersPerRunnerMax = 65536;
+constexpr std::size_t kAnswersPerHonestRunnerMax = 4 * kAnswersPerRunnerMax;
 constexpr std::size_t kUrlBytesMax = 64 * kKiB;
 constexpr std::size_t kMethodBytesMax = 64;
 constexpr std::size_t kHeaderBytesMax = 256 * kKiB;
 constexpr std::size_t kTextBytesMax = 256 * kKiB;      // names, messages, log lines
 constexpr std::size_t kPathPartsMax = 256;
+constexpr std::size_t kEventBytesMax = 4 * kMiB;
+constexpr std::size_t kTailsMax = 64;
+constexpr std::string_view kGone = "This binding is no longer available.";
 
 bool is_text(std::string_view text) { return text.size() <= kTextBytesMax; }
 
@@ -28,8 +35,17 @@ bool is_sane(const protocol::FetchRequest& request) {
 }
 
 bool is_sane(const protocol::RpcCall& call) {
-  return call.path.size() <= kPathPartsMax && call.arguments.size() <= kRpcBytesMax &&
+  return call.path.size() <= kPathPartsMax && call.arguments.bytes.size() <= kRpcBytesMax &&
          std::all_of(call.path.begin(), call.path.end(), is_text);
+}
+
+bool is_sane(const protocol::EventCall& event) {
+  return event.name.size() <= 64 && event.detail.size() <= kEventBytesMax && event.payload.bytes.size() <= kRpcBytesMax;
+}
+
+bool is_sane(const protocol::EngineCall& call) {
+  return call.operation.size() <= 64 && call.detail.size() <= kEventBytesMax &&
+         call.payload.bytes.size() <= kRpcBytesMax;
 }
 
 bool is_sane(const protocol::ErrorInfo& error) {
@@ -42,9 +58,18 @@ bool is_sane(const protocol::FetchResponse& response) {
          is_valid_header_block(response.headers);
 }
 
-bool is_sane(const protocol::RpcValue& value) { return value.bytes.size() <= kRpcBytesMax; }
+// Nobody asks a runner anything of that kind.
+bool is_sane(const protocol::EngineResult&) { return false; }
+
+bool is_sane(const protocol::RpcValue& value) { return value.payload.bytes.size() <= kRpcBytesMax; }
 
 bool is_sane(const protocol::Dynamic& dynamic) { return dynamic.id.size() <= kLoaderIdBytesMax; }
+
+// 256 characters, of up to three bytes each (kFacetNameCharactersMax); the rest is text for ctx.id.
+bool is_sane(const protocol::Facet& facet) {
+  return !facet.name.empty() && facet.name.size() <= 1024 && facet.id_text.size() <= 4 * kKiB &&
+         facet.id_name.size() <= 4 * kKiB;
+}
 
 }  // namespace
 
@@ -90,97 +115,304 @@ std::shared_ptr<Capability> Session::import_for(protocol::CapabilityId number, p
   if (!imports_.was_issued(number)) {
     violate("a capability that was never granted");
   } else if (question != 0) {
-    answer_error(question, error_of(Fault::Internal, "This binding is no longer available."));
+    answer_error(question, error_of(Fault::Internal, kGone));
   }
   return nullptr;
 }
 
+// ---- What rides with a payload
+
+Result<std::shared_ptr<Capability>> Session::adopt(const protocol::CapabilityRef& reference,
+                                                   protocol::WorkerId worker) {
+  switch (reference.kind) {
+    case protocol::CapabilityRef::Kind::SenderHosted: {
+      if (reference.number == 0) return Error(ErrorCode::Corrupt, "export 0");
+      if (!runner_exports_.emplace(reference.number, worker).second) {
+        return Error(ErrorCode::Corrupt, "an export is sent twice under one number");
+      }
+      return std::shared_ptr<Capability>(std::make_shared<RunnerExport>(weak_from_this(), reference.number));
+    }
+    case protocol::CapabilityRef::Kind::ReceiverHosted: {
+      if (const Import* const import = imports_.find(reference.number)) {
+        if (import->capability->is_transferable()) return import->capability;
+        return Error(ErrorCode::Corrupt, "a capability that is not given away");
+      }
+      if (!imports_.was_issued(reference.number)) {
+        return Error(ErrorCode::Corrupt, "a reference to a capability that was never granted");
+      }
+      return std::shared_ptr<Capability>(std::make_shared<BrokenCapability>(kGone));
+    }
+    case protocol::CapabilityRef::Kind::Entrypoint: return adopt(*reference.entrypoint, worker);
+  }
+  return Error(ErrorCode::Corrupt, "unknown kind of reference");
+}
+
+Result<std::shared_ptr<Capability>> Session::adopt(const protocol::Entrypoint& entrypoint, protocol::WorkerId worker) {
+  if (!is_text(entrypoint.name) || entrypoint.props.bytes.size() > kEnvBytesMax) {
+    return Error(ErrorCode::Corrupt, "an entrypoint is too large");
+  }
+  Carried carried;
+  TRY_VOID(adopt(entrypoint.props, carried, worker));
+  if (const WorkerRecord* const record = workers_.find(entrypoint.worker); record != nullptr) {
+    const auto owner = record->owner;
+    auto made = owner == nullptr
+                    ? nullptr
+                    : handler_.make_entrypoint(*owner, entrypoint.name, entrypoint.props.bytes, std::move(carried));
+    if (made == nullptr) return Error(ErrorCode::Corrupt, "an entrypoint that is not given away");
+    return made;
+  }
+  if (!workers_.was_issued(entrypoint.worker)) return Error(ErrorCode::Corrupt, "an entrypoint of no Worker");
+  return std::shared_ptr<Capability>(std::make_shared<BrokenCapability>(kGone));
+}
+
+Result<> Session::adopt(const protocol::Payload& payload, Carried& carried, protocol::WorkerId worker) {
+  carried.capabilities.reserve(payload.capabilities.size());
+  for (const protocol::CapabilityRef& reference : payload.capabilities) {
+    TRY(auto capability, adopt(reference, worker));
+    carried.capabilities.push_back(std::move(capability));
+  }
+  carried.streams.reserve(payload.streams.size());
+  for (const protocol::Body& body : payload.streams) {
+    TRY(auto stream, adopt(body));
+    carried.streams.push_back(std::move(stream));
+  }
+  return {};
+}
+
+Result<CodeGrants> Session::adopt(const protocol::WorkerCode& code) {
+  CodeGrants grants;
+  if (code.tails.size() > kTailsMax) return Error(ErrorCode::Corrupt, "too many tails");
+  TRY_VOID(adopt(code.env, grants.env, 0));
+  if (code.outbound == protocol::OutboundRule::Capability) {
+    TRY(grants.outbound, adopt(code.outbound_to, 0));
+  }
+  for (const protocol::CapabilityRef& tail : code.tails) {
+    TRY(auto capability, adopt(tail, 0));
+    grants.tails.push_back(std::move(capability));
+  }
+  return grants;
+}
+
+// ---- Calls
+
 void Session::receive(BytesView raw, protocol::Invoke& invoke) {
   if (invoke.question == 0 || answers_.contains(invoke.question)) return violate("question is in use");
-  if (answers_.size() >= kAnswersPerRunnerMax) return violate("too many open calls");
-  if (invoke.target.entrypoint.size() > kTextBytesMax || invoke.target.props.size() > kEnvBytesMax) {
+  if (answers_.size() >= kAnswersPerHonestRunnerMax) return violate("too many open calls");
+  if (invoke.target.entrypoint.size() > kTextBytesMax || invoke.target.props.bytes.size() > kEnvBytesMax) {
     return violate("target is too large");
   }
   if (!is_sane(invoke.target.dynamic)) return violate("id of a dynamic Worker is too long");
   if (!std::visit([](const auto& call) { return is_sane(call); }, invoke.call)) return violate("malformed call");
-  Question* const parent = questions_.find(invoke.parent);
+  Question* parent = questions_.find(invoke.parent);
   if (parent == nullptr && invoke.parent != 0 && !questions_.was_issued(invoke.parent)) {
     return violate("parent was never asked");
   }
-  io::ByteSourcePtr body;
+  if (parent != nullptr && parent->is_over) parent = nullptr;
+  const protocol::WorkerId worker = parent == nullptr ? 0 : parent->worker;
+  const protocol::QuestionId question = invoke.question;
+  IncomingCall call{*this, raw, invoke, nullptr, {}, {}, {weak_from_this(), question}, 0, 1};
+  if (const auto props = adopt(invoke.target.props, call.props, worker); !props) {
+    return violate(props.error().message());
+  }
   if (const auto* const fetch = std::get_if<protocol::FetchRequest>(&invoke.call)) {
     auto adopted = adopt(fetch->body);
     if (!adopted) return violate(adopted.error().message());
-    body = *std::move(adopted);
+    call.body = *std::move(adopted);
+  } else if (const auto* const rpc = std::get_if<protocol::RpcCall>(&invoke.call)) {
+    if (const auto arguments = adopt(rpc->arguments, call.arguments, worker); !arguments) {
+      return violate(arguments.error().message());
+    }
+  } else if (const auto* const engine = std::get_if<protocol::EngineCall>(&invoke.call)) {
+    if (invoke.target.kind != protocol::Target::Kind::Capability &&
+        invoke.target.kind != protocol::Target::Kind::OwnActor) {
+      return violate("an engine call on a Worker");
+    }
+    if (const auto payload = adopt(engine->payload, call.arguments, worker); !payload) {
+      return violate(payload.error().message());
+    }
   }
-  const protocol::QuestionId question = invoke.question;
-  IncomingCall call{*this, raw, invoke, std::move(body), {weak_from_this(), question}, 0, 1};
-  answers_[question].parent = parent == nullptr ? 0 : invoke.parent;
+  OpenAnswer& open = answers_[question];
+  open.kind = static_cast<Kind>(invoke.call.index());
   if (parent != nullptr) {
+    open.parent = invoke.parent;
     parent->children.push_back(question);
     call.parent = invoke.parent;
     call.depth = parent->depth + 1;
   } else if (invoke.parent != 0) {
     // The invocation ended while this call was on its way.
-    answer_error(question, error_of(Fault::Cancelled));
-    return;
+    return answer_error(question, error_of(Fault::Cancelled));
+  }
+  if (answers_.size() > kAnswersPerRunnerMax || runner_exports_.size() > kImportsPerRunnerMax) {
+    return answer_error(question, error_of(Fault::RpcLimit, "Too many calls or live stubs in this process."));
   }
   switch (invoke.target.kind) {
     case protocol::Target::Kind::Worker: return violate("a runner may not name Workers");
     case protocol::Target::Kind::Capability:
-      if (const auto capability = import_for(invoke.target.number, question)) capability->invoke(call);
+      if (const auto capability = import_for(invoke.target.number, question)) {
+        if (std::holds_alternative<protocol::EngineCall>(invoke.call) && !capability->takes_engine_calls()) {
+          return answer_error(question, error_of(Fault::Internal, "This binding does not answer such calls."));
+        }
+        capability->invoke(call);
+      }
       return;
     case protocol::Target::Kind::Dynamic:
+      if (invoke.target.facet.parent != 0) return receive_facet(call);
       if (const auto loader = import_for(invoke.target.dynamic.loader, question)) {
         handler_.on_dynamic_invoke(call, loader);
       }
       return;
+    case protocol::Target::Kind::Promised: return receive_promised(call);
+    case protocol::Target::Kind::Own: return receive_facet(call);
+    case protocol::Target::Kind::OwnActor:
+      if (!std::holds_alternative<protocol::EngineCall>(invoke.call)) return violate("a call on the caller itself");
+      if (const auto actor = actor_for(invoke.target.actor, question)) actor->on_engine_call(call);
+      return;
   }
+}
+
+std::shared_ptr<ActorOwner> Session::actor_for(protocol::ActorId actor, protocol::QuestionId question) {
+  if (const ActorRecord* const record = actors_.find(actor)) return record->owner;
+  if (!actors_.was_issued(actor)) {
+    violate("an actor that was never opened");
+  } else {
+    answer_error(question, error_of(Fault::IsolateLost));
+  }
+  return nullptr;
+}
+
+void Session::receive_facet(IncomingCall& call) {
+  const protocol::Target& target = call.invoke.target;
+  if (target.facet.parent == 0) return violate("an own Worker is named without a facet");
+  if (std::holds_alternative<protocol::EngineCall>(call.invoke.call)) return violate("an engine call on a facet");
+  if (!is_sane(target.facet)) return violate("names of a facet are too long");
+  const auto parent = actor_for(target.facet.parent, call.answer.question);
+  if (parent == nullptr) return;
+  std::shared_ptr<Capability> loader;
+  std::shared_ptr<WorkerOwner> own;
+  if (target.kind == protocol::Target::Kind::Dynamic) {
+    loader = import_for(target.dynamic.loader, call.answer.question);
+    if (loader == nullptr) return;
+  } else {
+    own = owner_of(target.number);
+    if (own == nullptr) {
+      if (!workers_.was_issued(target.number)) return violate("a Worker that was never loaded");
+      return answer_error(call.answer.question, error_of(Fault::IsolateLost));
+    }
+  }
+  handler_.on_facet_invoke(call, parent, loader, own);
+}
+
+void Session::receive(const protocol::ActorClosed& closed) {
+  ActorRecord* const record = actors_.find(closed.actor);
+  if (record == nullptr) {
+    if (!actors_.was_issued(closed.actor)) violate("an actor that was never opened");
+    return;
+  }
+  const auto owner = record->owner;
+  actors_.erase(closed.actor);
+  owner->on_actor_closed(*this, closed.actor, closed.reason.substr(0, 4 * kKiB), false);
+}
+
+void SessionHandler::on_facet_invoke(IncomingCall& call, const std::shared_ptr<ActorOwner>&,
+                                     const std::shared_ptr<Capability>&, const std::shared_ptr<WorkerOwner>&) {
+  call.session.answer_error(call.answer.question, error_of(Fault::Internal));
+}
+
+void Session::receive_promised(IncomingCall& call) {
+  const protocol::QuestionId number = call.invoke.target.number;
+  const auto base = answers_.find(number);
+  if (base == answers_.end() || base->second.kind != Kind::Rpc || number == call.answer.question) {
+    return violate("a call on the result of no call");
+  }
+  const auto job = base->second.job;
+  if (job == nullptr) return answer_error(call.answer.question, error_of(Fault::Internal));
+  job->promised(call);
+}
+
+bool Session::fits(Kind kind, const protocol::Return& outcome) {
+  switch (kind) {
+    case Kind::Fetch: return std::holds_alternative<protocol::FetchResponse>(outcome.outcome);
+    case Kind::Rpc:
+    case Kind::Event: return std::holds_alternative<protocol::RpcValue>(outcome.outcome);
+    case Kind::Engine: return std::holds_alternative<protocol::EngineResult>(outcome.outcome);
+  }
+  return false;
 }
 
 void Session::receive(protocol::Return& outcome) {
   Question* const question = questions_.find(outcome.question);
   if (question == nullptr || question->is_returned) return violate("an answer to no question");
   if (!std::visit([](const auto& item) { return is_sane(item); }, outcome.outcome)) return violate("malformed answer");
+  const auto* const error = std::get_if<protocol::ErrorInfo>(&outcome.outcome);
+  const auto* const value = std::get_if<protocol::RpcValue>(&outcome.outcome);
+  if (error == nullptr && !fits(question->kind, outcome)) {
+    return violate("an answer of another kind than its question");
+  }
   io::ByteSourcePtr body;
-  if (const auto* const fetch = std::get_if<protocol::FetchResponse>(&outcome.outcome)) {
+  Carried carried;
+  if (value != nullptr) {
+    if (const auto adopted = adopt(value->payload, carried, question->worker); !adopted) {
+      return violate(adopted.error().message());
+    }
+  } else if (const auto* const fetch = std::get_if<protocol::FetchResponse>(&outcome.outcome)) {
     auto adopted = adopt(fetch->body);
     if (!adopted) return violate(adopted.error().message());
     body = *std::move(adopted);
   }
-  const auto* const error = std::get_if<protocol::ErrorInfo>(&outcome.outcome);
+  const bool is_rpc = question->kind == Kind::Rpc;
+  question->is_returned = true;
+  note_spent(question->actor, outcome.cpu_micros);
+  if (is_rpc && question->is_finished) send_frame(protocol::Finish{outcome.question});
   if (error != nullptr && error->undelivered && !outcome.continues) {
     const auto sink = std::move(question->sink);
     io::ByteSourcePtr request_body;
-    if (question->body_stream != 0) request_body = take_back(question->body_stream);
+    std::vector<io::ByteSourcePtr> argument_streams;
+    for (const protocol::StreamId stream : question->streams) {
+      auto source = take_back(stream);
+      if (is_rpc) {
+        argument_streams.push_back(std::move(source));
+      } else {
+        request_body = std::move(source);
+      }
+    }
+    question->streams.clear();
     end_question(outcome.question, *question);
-    if (sink != nullptr) sink->on_undelivered(*error, std::move(request_body));
+    if (sink != nullptr) sink->on_undelivered(*error, std::move(request_body), std::move(argument_streams));
     return;
   }
-  if (outcome.continues) {
-    question->is_returned = true;
-    const auto sink = question->sink;
-    if (sink != nullptr) sink->on_return(outcome, std::move(body));
-    return;
+  // The sink of an RPC call has no more to hear, and says itself when it wants no more of the result.
+  const auto sink = outcome.continues && !is_rpc ? question->sink : std::move(question->sink);
+  if (!outcome.continues) end_question(outcome.question, *question);
+  if (sink == nullptr) return;
+  if (runner_exports_.size() > kImportsPerRunnerMax) {
+    protocol::Return refused = outcome;
+    refused.outcome = error_of(Fault::RpcLimit, "Too many live stubs in this process.");
+    return sink->on_return(refused, nullptr, {});
   }
-  const auto sink = std::move(question->sink);
-  end_question(outcome.question, *question);
-  if (sink != nullptr) sink->on_return(outcome, std::move(body));
+  sink->on_return(outcome, std::move(body), std::move(carried));
 }
 
 void Session::receive(const protocol::Finished& finished) {
   Question* const question = questions_.find(finished.question);
-  if (question == nullptr || !question->is_returned) return violate("the end of no invocation");
+  if (question == nullptr || !question->is_returned || question->is_over) return violate("the end of no invocation");
   const auto sink = std::move(question->sink);
+  note_spent(question->actor, finished.cpu_micros);
   end_question(finished.question, *question);
   if (sink != nullptr) sink->on_finished();
 }
 
 void Session::receive(const protocol::Cancel& cancel) {
   const auto found = answers_.find(cancel.question);
-  if (found == answers_.end()) return;  // its answer is on its way
+  if (found == answers_.end() || found->second.is_returned) return;  // its answer is on its way
   if (const auto job = std::move(found->second.job)) job->cancel();
   answer_error(cancel.question, error_of(Fault::Cancelled));
+}
+
+void Session::receive(const protocol::Finish& finish) {
+  const auto found = answers_.find(finish.question);
+  if (found == answers_.end() || !found->second.is_returned) return violate("the finish of no call");
+  const auto job = std::move(found->second.job);
+  answers_.erase(found);
 }
 
 void Session::receive(const protocol::StreamData& data) {
@@ -218,6 +450,25 @@ void Session::receive(const protocol::StreamCredit& credit) {
   if (credit.bytes != 0 && !(*slot)->credit(credit.bytes)) violate("credit beyond the window");
 }
 
+void Session::receive(const protocol::Splice& splice) {
+  if (!outgoing_.was_issued(splice.source)) return violate("splice from no stream");
+  const auto found = runner_streams_.find(splice.stream);
+  if (found == runner_streams_.end() && !was_seen(splice.stream)) return violate("splice of no stream");
+  const bool is_there = outgoing_.find(splice.source) != nullptr;
+  // Null: it has ended on the way.
+  io::ByteSourcePtr source = take_back(splice.source);
+  if (is_there && source == nullptr) return violate("splice from a stream that is being read");
+  const auto stream = found == runner_streams_.end() ? nullptr : found->second.lock();
+  if (found != runner_streams_.end()) runner_streams_.erase(found);
+  if (stream != nullptr && source != nullptr) {
+    stream->continue_with(std::move(source));
+  } else if (stream != nullptr) {
+    stream->finish();
+  } else if (source != nullptr) {
+    source->stop();
+  }
+}
+
 void Session::receive(const protocol::StreamStop& stop) {
   auto* const slot = outgoing_.find(stop.stream);
   if (slot == nullptr) {
@@ -249,12 +500,19 @@ void Session::receive(BytesView raw, const protocol::Code& code) {
   if (slot == nullptr) return violate("code that nobody asked for");
   const auto* const failure = std::get_if<protocol::ErrorInfo>(&code.outcome);
   if (failure != nullptr && !is_sane(*failure)) return violate("malformed error");
+  CodeGrants grants;
+  const auto* const worker = std::get_if<protocol::WorkerCode>(&code.outcome);
+  if (worker != nullptr) {
+    auto adopted = adopt(*worker);
+    if (!adopted) return violate(adopted.error().message());
+    grants = *std::move(adopted);
+  }
   const auto sink = std::move(*slot);
   code_requests_.erase(code.request);
-  if (failure != nullptr) {
+  if (worker == nullptr) {
     sink->on_code_error(*failure);
   } else {
-    sink->on_code(*this, raw, std::get<protocol::WorkerCode>(code.outcome));
+    sink->on_code(*this, raw, *worker, std::move(grants));
   }
 }
 
@@ -266,8 +524,7 @@ void Session::receive(const protocol::LogLine& line) {
 
 void Session::receive(const protocol::Release& release) {
   if (!imports_.was_issued(release.capability)) return violate("a capability that was never granted");
-  if (release.count != 1) return violate("more references released than were granted");
-  imports_.erase(release.capability);
+  imports_.erase(release.capability);  // it may have gone with its Worker already
 }
 
 }  // namespace insula::fleet

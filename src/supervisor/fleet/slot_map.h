@@ -62,16 +62,21 @@ class SlotMap {
   void erase(std::uint32_t number) {
     T* const value = find(number);
     if (value == nullptr) return;
-    // A type may keep the capacity of its parts for the next use.
+    const std::uint32_t index = number & kIndexMax;
+    const auto free = [&] {
+      slots_[index].is_live = false;
+      free_.push_back(index);
+      --size_;
+    };
+    // A type may keep the capacity of its parts for the next use. Else it ends when the table is whole again: what its
+    // destructor does may come back here.
     if constexpr (requires { value->clear(); }) {
       value->clear();
+      free();
     } else {
-      *value = T{};
+      [[maybe_unused]] const T gone = std::exchange(*value, T{});
+      free();
     }
-    const std::uint32_t index = number & kIndexMax;
-    slots_[index].is_live = false;
-    free_.push_back(index);
-    --size_;
   }
 
   std::size_t size() const { return size_; }

@@ -13,6 +13,7 @@ namespace insula::fleet {
 RunnerStream::~RunnerStream() { stop(); }
 
 void RunnerStream::attach(io::ByteSink& sink) {
+  if (continuation_ != nullptr) return continuation_->attach(sink);
   switch (ending_) {
     case Ending::None: sink_ = &sink; return;
     case Ending::Clean: sink.on_end(); return;
@@ -21,6 +22,7 @@ void RunnerStream::attach(io::ByteSink& sink) {
 }
 
 void RunnerStream::grant(std::size_t bytes) {
+  if (continuation_ != nullptr) return continuation_->grant(bytes);
   if (port_ == nullptr) return;
   wanted_ += bytes;
   send_credit();
@@ -36,6 +38,7 @@ void RunnerStream::send_credit() {
 
 void RunnerStream::stop() {
   sink_ = nullptr;
+  if (const auto continuation = std::move(continuation_)) return continuation->stop();
   StreamPort* const port = std::exchange(port_, nullptr);
   if (port == nullptr) return;
   port->send_frame(protocol::StreamStop{number_});
@@ -54,6 +57,15 @@ void RunnerStream::finish() {
   port_ = nullptr;
   ending_ = Ending::Clean;
   if (io::ByteSink* const sink = std::exchange(sink_, nullptr)) sink->on_end();
+}
+
+void RunnerStream::continue_with(io::ByteSourcePtr source) {
+  port_ = nullptr;
+  continuation_ = std::move(source);
+  const auto continuation = continuation_;  // it may end, and this with it, within these calls
+  const std::size_t granted = outstanding_ + wanted_;
+  if (io::ByteSink* const sink = std::exchange(sink_, nullptr)) continuation->attach(*sink);
+  if (granted > 0) continuation->grant(granted);
 }
 
 void RunnerStream::fail(const Error& error) {

@@ -44,6 +44,8 @@ class RunnerStream final : public io::ByteSource {
   bool accept(BytesView bytes);
   void finish();
   void fail(const Error& error);
+  // The runner has nothing more to do with it: what follows comes from `source`, which nobody has read.
+  void continue_with(io::ByteSourcePtr source);
   // Nobody has read from it: its owner can have it back. The stream is then at its end without a word to anybody.
   bool is_untouched() const noexcept { return sink_ == nullptr && outstanding_ == 0 && port_ != nullptr; }
   void surrender() { port_ = nullptr; }
@@ -53,9 +55,10 @@ class RunnerStream final : public io::ByteSource {
  private:
   void send_credit();
 
-  StreamPort* port_;  // null once ended
+  StreamPort* port_;  // null once ended, or continued
   const protocol::StreamId number_;
   io::ByteSink* sink_ = nullptr;
+  io::ByteSourcePtr continuation_;
   std::size_t outstanding_ = 0;  // granted to the runner, not yet received
   std::size_t wanted_ = 0;       // granted by the reader beyond the window
   // How it ended, for a reader that comes later.

@@ -9,10 +9,13 @@
 
 #include "src/base/fault.h"
 #include "src/base/header_block.h"
+#include "src/supervisor/websocket/client_socket.h"
+#include "src/supervisor/websocket/socket_bridge.h"
 
 namespace insula::front {
 namespace {
 
+constexpr int kSwitchingProtocols = 101;
 constexpr std::size_t kLoggedBytesMax = 8 * kKiB;  // of an exception's message and stack each
 
 }  // namespace
@@ -27,6 +30,10 @@ class HttpEvent final : public dispatch::Event {
     url_ += head.authority;
     url_ += head.target;
     request_body_ = std::move(body.source);
+    if (head.wants_websocket) {
+      bridge_ = std::make_shared<websocket::SocketBridge>();
+      request_body_ = bridge_;
+    }
     is_replayable_ = request_body_ == nullptr && fleet::is_idempotent(head.method);
   }
 
@@ -58,11 +65,12 @@ class HttpEvent final : public dispatch::Event {
 
   bool may_replay() const override { return is_replayable_; }
 
-  void on_outcome(const protocol::Return& outcome, io::ByteSourcePtr body) override {
+  void on_outcome(const protocol::Return& outcome, io::ByteSourcePtr body, fleet::Carried) override {
     const auto exchange = take_exchange();
     if (const auto* const fetch = std::get_if<protocol::FetchResponse>(&outcome.outcome)) {
       Bytes copy;
       const http::ResponseHead head{fetch->status, fetch->status_text, without_reserved(fetch->headers, copy)};
+      if (fetch->status == kSwitchingProtocols) return upgrade(*exchange, head.headers, std::move(body));
       if (body == nullptr) {
         exchange->respond(head, fetch->body.bytes);
       } else {
@@ -80,6 +88,21 @@ class HttpEvent final : public dispatch::Event {
   }
 
   void on_refused(const protocol::ErrorInfo& error) override { respond_error(*take_exchange(), error); }
+
+  void upgrade(http::Exchange& exchange, BytesView fields, io::ByteSourcePtr from_worker) {
+    std::shared_ptr<websocket::ClientSocket> socket;
+    if (bridge_ == nullptr) {
+      respond(exchange, Fault::BadResponse, front_.ids_.next());
+    } else {
+      socket = websocket::accept_client(exchange, fields);
+    }
+    if (socket == nullptr) {
+      from_worker->stop();
+      if (bridge_ != nullptr) bridge_->refuse();
+      return;
+    }
+    bridge_->open(std::move(socket), std::move(from_worker));
+  }
 
   void on_client_gone() {
     take_exchange();
@@ -112,6 +135,7 @@ class HttpEvent final : public dispatch::Event {
 
   Front& front_;
   std::shared_ptr<http::Exchange> exchange_;  // until it is answered
+  std::shared_ptr<websocket::SocketBridge> bridge_;  // of a request that asks for a WebSocket
   std::string url_;
   bool is_replayable_ = false;
   protocol::Invoke frame_;

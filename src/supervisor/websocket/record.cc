@@ -56,7 +56,9 @@ ReadRecord RecordReader::next(BytesView& input) {
     kind_ = static_cast<RecordKind>(kind);
     goes_on_ = (first & kGoesOn) != 0;
     remaining_ = 0;
-    for (std::size_t i = kRecordHeadBytes; i-- > 1;) remaining_ = remaining_ << 8 | static_cast<unsigned char>(head_[i]);
+    for (std::size_t i = kRecordHeadBytes - 1; i > 0; --i) {
+      remaining_ = remaining_ << 8 | static_cast<unsigned char>(head_[i]);
+    }
     const bool is_message = kind_ == RecordKind::Text || kind_ == RecordKind::Bytes;
     if (is_message ? is_in_message_ && message_is_text_ != (kind_ == RecordKind::Text)
                    : goes_on_ || remaining_ > kCloseBytesMax) {

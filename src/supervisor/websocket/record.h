@@ -10,8 +10,9 @@
 //   bytes 1-4   length of the payload, little-endian
 //   payload     of a close: the code (two bytes, little-endian) and the reason; of broken: why, or nothing
 //
-// After a close or broken record comes the end of the stream. An end without one means broken.
-// src/builtins/runtime/socket_records.ts is the other side.
+// After a close or broken record comes nothing but the end of the stream, and that not before the socket is over in both
+// directions: so its reader learns when there is nobody left to answer. An end without such a record means broken.
+// src/builtins/runtime/sockets/records.ts is the other side.
 #pragma once
 
 #include <array>

@@ -25,6 +25,13 @@ void SocketBridge::open(io::MessageSocketPtr socket, io::ByteSourcePtr from_work
   grant_socket();
 }
 
+void SocketBridge::refuse() {
+  const auto self = shared_from_this();
+  append_broken_record(up_, {});
+  is_up_complete_ = true;
+  push_up();
+}
+
 // ---- Upwards
 
 void SocketBridge::attach(io::ByteSink& sink) { sink_ = &sink; }
@@ -86,7 +93,6 @@ void SocketBridge::on_close(std::uint16_t code, std::string_view reason) {
   has_socket_closed_ = true;
   if (has_closed_socket_) is_socket_over_ = true;
   append_close_record(up_, code, reason);
-  is_up_complete_ = true;
   push_up();
   end_if_over();
 }
@@ -94,15 +100,13 @@ void SocketBridge::on_close(std::uint16_t code, std::string_view reason) {
 void SocketBridge::on_gone(const Error& why) {
   const auto self = shared_from_this();
   is_socket_over_ = true;
-  if (!is_up_complete_) {
+  if (!has_socket_closed_ && !is_up_complete_) {
     // A violation has a text for the Worker; whatever else happened to the connection is nobody's business.
     const bool is_violation = why.code() == ErrorCode::InvalidInput || why.code() == ErrorCode::LimitExceeded;
     append_broken_record(up_, is_violation ? std::string_view(why.message()) : std::string_view());
-    is_up_complete_ = true;
   }
   if (!std::exchange(is_down_over_, true)) from_worker_->stop();
   down_.clear();
-  push_up();
   end_if_over();
 }
 
@@ -183,22 +187,20 @@ void SocketBridge::on_failure(const Error&) {
 void SocketBridge::break_socket() {
   if (std::exchange(is_socket_over_, true)) return;
   socket_->drop();
-  if (!is_up_complete_) {
-    append_broken_record(up_, {});
-    is_up_complete_ = true;
-    push_up();
-  }
+  if (!has_socket_closed_) append_broken_record(up_, {});
 }
 
 void SocketBridge::end_if_over() {
   if (!is_socket_over_ || self_ == nullptr) return;
+  is_up_complete_ = true;
   if (!is_down_over_) {
     // Nothing that it could still say would be heard.
     is_down_over_ = true;
     from_worker_->stop();
   }
   // The upward stream's reader holds this as its source; the rest of up_ needs nobody else.
-  self_.reset();
+  const auto self = std::move(self_);
+  push_up();
 }
 
 }  // namespace insula::websocket

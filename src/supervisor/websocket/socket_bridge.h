@@ -10,7 +10,8 @@
 // Invariants
 //   1. What the streams' other ends do not take is not read from the socket, and the other way round; what waits here
 //      in between is at most one piece upwards, and one window downwards.
-//   2. Whatever ends on one side ends the other: a close as a close, everything else as a broken connection.
+//   2. Whatever ends on one side ends the other: a close as a close, everything else as a broken connection. The stream
+//      to the Worker ends when the socket is over.
 //   3. From open() to the end of both sides it keeps itself alive.
 #pragma once
 
@@ -38,6 +39,8 @@ class SocketBridge final : public io::ByteSource,
 
   // Once: the socket, and what the Worker sends to it.
   void open(io::MessageSocketPtr socket, io::ByteSourcePtr from_worker);
+  // Instead of open(): the answer was a 101, but there is no socket. The Worker finds the connection broken.
+  void refuse();
 
   // ByteSource: what the socket sends to the Worker.
   void attach(io::ByteSink& sink) override;

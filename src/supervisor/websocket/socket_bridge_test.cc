@@ -222,10 +222,10 @@ TEST_F(SocketBridgeTest, TheClientClosesFirst) {
   socket->sink->on_granted(1000);
   socket->sink->on_close(3000, "enough");
   EXPECT_EQ(told(up.data, 100), "close:3000:enough;");
-  EXPECT_EQ(up.ends, 1);
+  EXPECT_EQ(up.ends, 0);
   from_worker(record_of("last") + close_of(3000, "enough"));
   EXPECT_EQ(socket->sent, "last;close:3000:enough;");
-  down->sink->on_end();
+  EXPECT_EQ(up.ends, 1);
   std::weak_ptr<SocketBridge> weak = bridge;
   bridge.reset();
   EXPECT_TRUE(weak.expired());
@@ -254,6 +254,8 @@ TEST_F(SocketBridgeTest, ACloseWaitsForRoomAtTheWorker) {
   bridge->grant(6);
   EXPECT_EQ(up.ends, 0);
   bridge->grant(6);
+  EXPECT_EQ(told(up.data, 100), "close:1000:bye;");
+  socket->sink->on_gone(Error(ErrorCode::Cancelled, "gone before anybody answered"));
   EXPECT_EQ(told(up.data, 100), "close:1000:bye;");
   EXPECT_EQ(up.ends, 1);
 }
@@ -327,6 +329,14 @@ TEST_F(SocketBridgeTest, AnAnswerThatIsNo101LeavesNothing) {
   std::weak_ptr<SocketBridge> weak = bridge;
   bridge.reset();
   EXPECT_TRUE(weak.expired());
+}
+
+TEST_F(SocketBridgeTest, AHandshakeThatFailsIsABrokenConnection) {
+  bridge->refuse();
+  bridge->attach(up);
+  bridge->grant(1000);
+  EXPECT_EQ(told(up.data, 100), "broken:;");
+  EXPECT_EQ(up.ends, 1);
 }
 
 TEST_F(SocketBridgeTest, KeepsItselfAliveWhileItIsOpen) {

@@ -2,9 +2,9 @@
 //
 // What the runtime decides for WebSockets: by date and flags, and whose they are.
 
-import type { SocketHost } from "../web/sockets_later.ts";
-import { native } from "./native.ts";
-import { isEnabled } from "./settings.ts";
+import type { SocketHost } from "../../web/sockets_later.ts";
+import { native } from "../native.ts";
+import { isEnabled } from "../settings.ts";
 
 export const socketHost: SocketHost = {
   get repliesToClose() {

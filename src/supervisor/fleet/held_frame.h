@@ -12,7 +12,7 @@
 #include "src/base/bytes.h"
 #include "src/protocol/frames.h"
 
-namespace insula::broker {
+namespace insula::fleet {
 
 class HeldFrame {
  public:
@@ -40,4 +40,4 @@ class HeldFrame {
   protocol::Frame frame_;
 };
 
-}  // namespace insula::broker
+}  // namespace insula::fleet

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ForwardedCall: from one session to another.
-#include "src/supervisor/broker/forwarded_call.h"
+#include "src/supervisor/fleet/forwarded_call.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
 #include "src/base/limits.h"
-#include "src/supervisor/broker/call_budget.h"
 #include "src/supervisor/fleet/session.h"
 
-namespace insula::broker {
+namespace insula::fleet {
 namespace {
 
 // Calls that wait for their Worker, or that may have to be sent again, are kept. All of them together may take this
@@ -27,19 +27,23 @@ std::size_t& held_bytes_in_all() {
 
 }  // namespace
 
-ForwardedCall::~ForwardedCall() {
-  held_bytes_in_all() -= held_bytes_;
-  release();
-}
+ForwardedCall::~ForwardedCall() { drop(); }
 
-void ForwardedCall::start(fleet::IncomingCall& call, std::shared_ptr<fleet::Destination> destination) {
+void ForwardedCall::start(IncomingCall& call, std::shared_ptr<Destination> destination) {
   request_body_ = std::move(call.body);
+  arguments_ = std::move(call.arguments);
+  props_ = std::move(call.props);
+  if (fixed_.owner != nullptr) {
+    props_ = {};
+    if (fixed_.carried != nullptr) props_ = *fixed_.carried;
+  }
   depth_ = call.depth;
   const auto* const fetch = std::get_if<protocol::FetchRequest>(&call.invoke.call);
   is_idempotent_ = fetch != nullptr && fleet::is_idempotent(fetch->method) && request_body_ == nullptr;
+  is_rpc_ = std::holds_alternative<protocol::RpcCall>(call.invoke.call);
   const auto self = std::static_pointer_cast<ForwardedCall>(shared_from_this());
   call.session.set_job(call.answer.question, self);
-  if (depth_ > kCallDepthMax) return refuse(fleet::error_of(Fault::DepthLimit));
+  if (depth_ > kCallDepthMax) return refuse(error_of(Fault::DepthLimit));
   arrived_ = &call.invoke;
   route(std::move(destination));
   arrived_ = nullptr;
@@ -49,7 +53,7 @@ void ForwardedCall::start(fleet::IncomingCall& call, std::shared_ptr<fleet::Dest
 void ForwardedCall::keep(BytesView raw) {
   const bool fits = held_bytes_in_all() + raw.size() <= kHeldBytesMax;
   if (is_waiting()) {
-    if (!fits) return refuse(fleet::error_of(Fault::Overloaded));
+    if (!fits) return refuse(error_of(Fault::Overloaded));
   } else if (!fits || raw.size() > kReplayBytesMax) {
     return;
   }
@@ -58,19 +62,27 @@ void ForwardedCall::keep(BytesView raw) {
   held_bytes_in_all() += held_bytes_;
 }
 
+void ForwardedCall::drop() {
+  held_bytes_in_all() -= std::exchange(held_bytes_, 0);
+  held_ = {};
+}
+
 protocol::Invoke* ForwardedCall::invoke() {
   protocol::Invoke* const frame = arrived_ != nullptr ? std::exchange(arrived_, nullptr) : held_.decode<protocol::Invoke>();
   if (frame == nullptr) return nullptr;
   frame->depth = depth_;
-  if (fixed_.is_fixed) {
+  if (fixed_.owner != nullptr) {
     frame->target.entrypoint = fixed_.entrypoint;
-    frame->target.props = {};
+    frame->target.props.bytes = fixed_.props;
   }
   return frame;
 }
 
-void ForwardedCall::on_outcome(const protocol::Return& outcome, io::ByteSourcePtr body) {
-  release();
+// ---- The outcome
+
+void ForwardedCall::on_outcome(const protocol::Return& outcome, io::ByteSourcePtr body, Carried carried) {
+  on_over();
+  drop();
   const auto session = answer_.session.lock();
   if (session == nullptr) return;
   protocol::Return copy = outcome;
@@ -78,32 +90,55 @@ void ForwardedCall::on_outcome(const protocol::Return& outcome, io::ByteSourcePt
     error->stack = {};  // the callee's own, for its log
     error->undelivered = false;
   }
-  session->answer(answer_.question, copy, body);
+  session->answer(answer_.question, copy, body, carried);
 }
 
 void ForwardedCall::on_refused(const protocol::ErrorInfo& error) {
-  release();
+  on_over();
+  drop();
   if (const auto session = answer_.session.lock()) session->answer_error(answer_.question, error);
+  refuse_dependents(error);
 }
 
 void ForwardedCall::cancel() {
-  release();
+  const auto self = shared_from_this();
+  on_over();
   abandon();
+  drop();
+  refuse_dependents(error_of(Fault::Cancelled));
 }
 
-void ForwardedCall::hold(std::weak_ptr<fleet::Session> session, protocol::QuestionId parent,
-                         const DynamicWorker* worker) {
-  counted_session_ = std::move(session);
-  counted_parent_ = parent;
-  counted_worker_ = worker;
+// ---- Calls on the result
+
+void ForwardedCall::promised(IncomingCall& call) {
+  const auto self = std::static_pointer_cast<ForwardedCall>(shared_from_this());
+  std::make_shared<ForwardedCall>(call.answer)->start(call, std::shared_ptr<Destination>(self, this));
 }
 
-void ForwardedCall::release() {
-  const DynamicWorker* const worker = std::exchange(counted_worker_, nullptr);
-  if (worker == nullptr) return;
-  const auto session = counted_session_.lock();
-  if (session == nullptr) return;
-  if (CallBudget* const budget = CallBudget::of(*session, counted_parent_)) budget->remove(worker);
+void ForwardedCall::reach(const std::shared_ptr<RoutedCall>& call) {
+  if (is_waiting()) {
+    dependents_.push_back(call);
+  } else {
+    deliver_behind(*call);
+  }
 }
 
-}  // namespace insula::broker
+void ForwardedCall::withdraw(RoutedCall& call) {
+  const auto found = std::find_if(dependents_.begin(), dependents_.end(),
+                                  [&call](const auto& waiting) { return waiting.get() == &call; });
+  if (found != dependents_.end()) dependents_.erase(found);
+}
+
+void ForwardedCall::on_delivered() {
+  while (!dependents_.empty() && !is_waiting()) {
+    const auto next = std::move(dependents_.front());
+    dependents_.pop_front();
+    deliver_behind(*next);
+  }
+}
+
+void ForwardedCall::refuse_dependents(const protocol::ErrorInfo& error) {
+  for (const auto& call : std::exchange(dependents_, {})) call->refuse(error);
+}
+
+}  // namespace insula::fleet
