@@ -9,7 +9,7 @@ target_link_libraries(insula PRIVATE insula_warnings insula_cli insula_superviso
 
 # The tests of these rooms play against scripted runners.
 if(INSULA_TESTS)
-  foreach(room fleet broker dispatch)
+  foreach(room fleet actors broker dispatch)
     if(TARGET insula_supervisor_${room}_test)
       target_sources(insula_supervisor_${room}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/fake_runner.cc)
       target_include_directories(insula_supervisor_${room}_test PRIVATE ${CMAKE_SOURCE_DIR})
