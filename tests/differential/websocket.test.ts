@@ -469,3 +469,135 @@ probes('websockets cannot be copied', {
       await caught(() => a.serializeAttachment(() => 1)), await caught(() => a.serializeAttachment('x'.repeat(20000)))];
   },
 }, options);
+
+// A service and a dynamic Worker with the same code: what one Worker sees of a WebSocket of another.
+const kSocketWorker = String.raw`
+const behaviours = {
+  echo(s) { s.addEventListener('message', (event) => s.send(event.data)); },
+  kinds(s) { s.addEventListener('message', ({ data }) => s.send(typeof data === 'string' ? 'text ' + data.length : data.constructor.name)); },
+  early(s) { s.send('one'); s.send('two'); },
+  closer(s) { s.addEventListener('message', (event) => s.close(3001, String(event.data))); },
+  reporter(s) { s.addEventListener('close', (event) => { log.push([event.code, event.reason, event.wasClean]); }); },
+  thrower(s) { s.addEventListener('message', () => { throw new Error('oops'); }); },
+};
+const log = [];
+export default { async fetch(request, env) {
+  const name = new URL(request.url).pathname.slice(1);
+  if (name === 'log') return Response.json(log.splice(0));
+  if (name === 'plain') return new Response('plain ' + request.headers.get('upgrade') + ' ' + (request.body === null));
+  if (name === 'error') throw new Error('no socket');
+  const [client, server] = Object.values(new WebSocketPair());
+  server.accept();
+  behaviours[name](server);
+  return new Response(null, { status: 101, webSocket: client, headers: { 'x-worker': 'yes' } });
+} };`;
+
+const between = {
+  prelude: `${kPrelude}
+const kSocketWorker = ${JSON.stringify(kSocketWorker)};
+const upgrade = { headers: { Upgrade: 'websocket' } };
+// The same by both ways: over a binding, and from a loader.
+const targets = (env) => [env.SERVICE, env.LOADER.get('sockets', () => ({
+  compatibilityDate: '2026-06-01', mainModule: 'main.js', modules: { 'main.js': kSocketWorker } })).getEntrypoint()];
+const both = async (env, use) => { const said = []; for (const target of targets(env)) said.push(await use(target)); return said; };
+const open = async (target, name) => {
+  const response = await target.fetch('http://socket.example/' + name, upgrade);
+  const socket = response.webSocket;
+  const log = [];
+  socket.addEventListener('message', (event) => log.push(typeof event.data === 'string' ? event.data : event.data.constructor.name));
+  socket.addEventListener('close', (event) => log.push(['close', event.code, event.reason, event.wasClean, socket.readyState]));
+  socket.addEventListener('error', (event) => { if (event.message !== 'Uncaught Error: Network connection lost.') log.push(['error', event.message]); });
+  return { response, socket, log };
+};
+const heard = async (log, count) => { for (let i = 0; i < 200 && log.length < count; i++) await soon(2); return log.slice(0, count); };
+`,
+  others: [{ name: 'service', source: kSocketWorker }],
+  services: [{ binding: 'SERVICE', service: 'service' }],
+  loaders: [{ binding: 'LOADER' }],
+};
+
+declare const both: (env: any, use: (target: any) => unknown) => Promise<unknown[]>;
+declare const open: (target: any, name: string) => Promise<{ response: any; socket: any; log: unknown[] }>;
+declare const heard: (log: unknown[], count: number) => Promise<unknown[]>;
+declare const upgrade: object;
+
+probes('websockets between Workers', {
+  'the response': ({ env }) => both(env, async (target) => {
+    const { response, socket } = await open(target, 'echo');
+    const said = [response.status, response.headers.get('x-worker'), socket instanceof WebSocket, response.webSocket === socket, socket.readyState, socket.url, response.body];
+    socket.accept();
+    socket.close();
+    return said;
+  }),
+  'echo': ({ env }) => both(env, async (target) => {
+    const { socket, log } = await open(target, 'echo');
+    socket.accept();
+    for (const message of ['a', '', 'ä', 'x'.repeat(5000)]) socket.send(message);
+    const said = await heard(log, 4);
+    socket.close(1000);
+    return said;
+  }),
+  'bytes': ({ env }) => both(env, async (target) => {
+    const { socket, log } = await open(target, 'kinds');
+    socket.accept();
+    socket.send(new Uint8Array([1, 2])); socket.send('text');
+    const said = await heard(log, 2);
+    socket.close(1000);
+    return said;
+  }),
+  'what was sent before accept': ({ env }) => both(env, async (target) => {
+    const { socket, log } = await open(target, 'early');
+    await soon(10);
+    const before = log.length;
+    socket.accept();
+    const said = [before, ...await heard(log, 2)];
+    socket.close(1000);
+    return said;
+  }),
+  'the other Worker closes': ({ env }) => both(env, async (target) => {
+    const { socket, log } = await open(target, 'closer');
+    socket.accept();
+    socket.send('why');
+    return heard(log, 1);
+  }),
+  'we close': ({ env }) => both(env, async (target) => {
+    const { socket, log } = await open(target, 'reporter');
+    socket.accept();
+    socket.close(3000, 'enough');
+    const said = await heard(log, 1);
+    let far: unknown = [];
+    for (let i = 0; i < 100 && (far as unknown[]).length === 0; i++) far = await (await target.fetch('http://socket.example/log')).json();
+    return [said, far];
+  }),
+  'a listener of the other Worker throws': {
+    run: ({ env }) => both(env, async (target) => {
+      const { socket, log } = await open(target, 'thrower');
+      socket.accept();
+      socket.send('x');
+      return heard(log, 1);
+    }),
+    differs: {
+      reason: 'a broken WebSocket is CLOSED, as the standard says; in the peer it stays OPEN',
+      insula: Array.from({ length: 2 }, () => [['close', 1006, 'WebSocket disconnected without sending Close frame.', false, 3]]),
+    },
+  },
+  'an ordinary answer': ({ env }) => both(env, async (target) => {
+    const response = await target.fetch('http://socket.example/plain', upgrade);
+    return [response.status, response.webSocket, await response.text()];
+  }),
+  'an error': ({ env, caught }) => both(env, (target) => caught(() => target.fetch('http://socket.example/error', upgrade))),
+  'without Upgrade': ({ env, caught }) => both(env, (target) => caught(() => target.fetch('http://socket.example/echo'))),
+  'a relay in between': ({ env }) => both(env, async (target) => {
+    // The outer pair's end is fed by hand from the inner socket.
+    const { socket: inner } = await open(target, 'echo');
+    const { a, b } = pairOf();
+    inner.accept();
+    b.addEventListener('message', (event: any) => inner.send(event.data));
+    inner.addEventListener('message', (event: any) => b.send('relayed ' + event.data));
+    const answer = new Promise((done) => a.addEventListener('message', (event: any) => done(event.data)));
+    a.send('x');
+    const said = await answer;
+    inner.close(1000);
+    return said;
+  }),
+}, between);
