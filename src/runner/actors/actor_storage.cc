@@ -356,7 +356,9 @@ Result<Committed> ActorStorage::commit() {
     TRY_VOID(check_usable());
     return Committed{committed_sequence(), false, std::nullopt};
   }
-  return commit_now();
+  auto committed = commit_now();
+  if (committed) alarm_touched_ = false;  // now somebody has been told
+  return committed;
 }
 
 Result<Committed> ActorStorage::commit_now() {
@@ -371,7 +373,6 @@ Result<Committed> ActorStorage::commit_now() {
   const bool has_written = connection_.has_written();
   if (has_written) session_.detach_cursors(SqlSession::Which::Writing);
   TRY_VOID(connection_.commit());
-  alarm_touched_ = false;
   if (has_written) {
     committed_.fetch_add(1, std::memory_order_acq_rel);
     if (history_) history_->note_commit(connection_.log_frames, files_.now_ms);

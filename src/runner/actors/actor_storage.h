@@ -53,7 +53,7 @@ struct StorageOptions {
 
 struct Committed {
   std::uint64_t sequence = 0;  // wait for durable_sequence() to reach it; that of an earlier commit if nothing was written
-  bool alarm_changed = false;
+  bool alarm_changed = false;  // since the last commit(), whatever else committed in between
   std::optional<std::int64_t> alarm_ms;  // if changed: the new one
 };
 

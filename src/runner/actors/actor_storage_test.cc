@@ -177,6 +177,19 @@ TEST_F(Storage, TheAlarmIsPartOfTheTurn) {
   EXPECT_EQ(committed->alarm_ms, std::nullopt);
 }
 
+TEST_F(Storage, TheAlarmIsToldByTheNextCommitWhateverCommittedBefore) {
+  ASSERT_TRUE(storage().set_alarm(7));
+  ASSERT_TRUE(storage().begin_transaction());
+  EXPECT_FALSE(storage().commit()->alarm_changed);
+  ASSERT_TRUE(storage().set_alarm(8));
+  ASSERT_TRUE(storage().end_transaction());
+  auto committed = storage().commit();
+  ASSERT_TRUE(committed);
+  EXPECT_TRUE(committed->alarm_changed);
+  EXPECT_EQ(committed->alarm_ms, 8);
+  EXPECT_FALSE(storage().commit()->alarm_changed);
+}
+
 TEST_F(Storage, DeleteAllLeavesAnEmptyDatabaseThatWorks) {
   disks.run("create table t(a); create view v as select * from t; create virtual table f using fts5(x)");
   disks.run("create table p(a primary key); create table c(a references p); insert into p values(1); "

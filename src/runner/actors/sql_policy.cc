@@ -83,6 +83,9 @@ void SqlPolicy::apply_to(sqlite3* database) {
   sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_FKEY, 1, nullptr);
+  // "x" is a text where no column has that name, as where these Workers come from.
+  sqlite3_db_config(database, SQLITE_DBCONFIG_DQS_DML, 1, nullptr);
+  sqlite3_db_config(database, SQLITE_DBCONFIG_DQS_DDL, 1, nullptr);
   // The owner decides when the log goes into the file.
   sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_wal_autocheckpoint(database, 0);

@@ -40,9 +40,9 @@ class StepBudget final : public SqlMonitor {
   int left_;
 };
 
-bool is_blank(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); });
-}
+bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+bool is_blank(std::string_view text) { return std::all_of(text.begin(), text.end(), is_space); }
 
 const char* address_of(std::string_view text) { return text.data() == nullptr ? "" : text.data(); }
 
@@ -81,7 +81,9 @@ Result<std::unique_ptr<SqlCursor>> SqlSession::exec(std::string_view text, std::
     }
     TRY(auto cursor, start(*prepared, {}));
     while (cursor->has_row()) TRY_VOID(cursor->advance());
-    text = rest;
+    // Errors count their offset from where the statement begins.
+    const auto first = std::find_if_not(rest.begin(), rest.end(), is_space);
+    text = rest.substr(static_cast<std::size_t>(first - rest.begin()));
   }
 }
 

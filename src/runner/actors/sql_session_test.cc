@@ -43,6 +43,7 @@ TEST_F(Sql, ErrorsAreWordForWord) {
   }
   EXPECT_EQ(run("select 1;  \n"), "1");
   EXPECT_EQ(run("selec 1"), "near \"selec\": syntax error at offset 0: SQLITE_ERROR");
+  EXPECT_EQ(run("SELECT 1;\n  selec"), "near \"selec\": syntax error at offset 0: SQLITE_ERROR");
   EXPECT_EQ(run("select ("), "incomplete input: SQLITE_ERROR");
   EXPECT_EQ(run("select * from nope"), "no such table: nope: SQLITE_ERROR");
   EXPECT_EQ(run("insert into t values(1, 2)"),
@@ -50,6 +51,11 @@ TEST_F(Sql, ErrorsAreWordForWord) {
   EXPECT_EQ(run("insert into t values(2, 1)"),
             "UNIQUE constraint failed: t.b: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_UNIQUE)");
   EXPECT_EQ(run("select * from t"), "1|1");
+}
+
+TEST_F(Sql, TakesNamesOfNothingForTexts) {
+  EXPECT_EQ(run("select \"x\""), "x");
+  EXPECT_EQ(run("create table t(a default \"d\"); insert into t default values; select a from t where a = \"d\""), "d");
 }
 
 TEST_F(Sql, RefusesTransactionsWithTheContractsText) {
