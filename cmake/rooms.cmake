@@ -17,7 +17,10 @@ room(supervisor/websocket USES base io supervisor/http LINK OpenSSL::Crypto)
 room(supervisor/egress USES base io LINK Boost::headers Boost::url OpenSSL::SSL)
 room(supervisor/assets USES base io)
 room(supervisor/fleet USES base io protocol sandbox)
-room(supervisor/broker USES base io protocol supervisor/config supervisor/egress supervisor/assets supervisor/fleet)
+room(supervisor/actors USES base io protocol storage supervisor/config supervisor/fleet
+     LINK Boost::json OpenSSL::Crypto)
+room(supervisor/broker USES base io protocol supervisor/config supervisor/websocket supervisor/egress supervisor/assets
+     supervisor/fleet supervisor/actors)
 room(supervisor/dispatch USES base io protocol supervisor/fleet)
 room(supervisor/front USES base io supervisor/http supervisor/websocket supervisor/dispatch)
 

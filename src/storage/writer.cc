@@ -65,10 +65,9 @@ Result<> StoreWriter::prepare() {
       {&drop_entries_, "DELETE FROM entries WHERE space > ? AND space < ?"},
       {&drop_objects_, "DELETE FROM objects WHERE space = ?"},
   };
-  for (const auto& [statement, text] : statements) TRY_VOID([&]() -> Result<> {
-    TRY(*statement, database_.prepare(text));
-    return {};
-  }());
+  for (const auto& entry : statements) {
+    TRY(*entry.first, database_.prepare(entry.second));
+  }
   return {};
 }
 

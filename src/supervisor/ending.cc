@@ -7,12 +7,14 @@
 
 #include <chrono>
 #include <csignal>
+#include <utility>
 
 namespace insula::supervisor {
 namespace {
 
 constexpr milliseconds kGrace{30000};
 constexpr milliseconds kLookEvery{20};
+constexpr milliseconds kCloseWithin{3000};
 
 }  // namespace
 
@@ -31,7 +33,7 @@ void Ending::wait_for_signal() {
 
 void Ending::on_signal(int number) {
   // Runners end with us: each has asked the kernel for that, and sees the end of its socket.
-  if (is_draining_) ::_exit(128 + number);
+  if (is_draining_ || is_stopping_) ::_exit(128 + number);
   if (number == SIGTERM) return drain();
   log_.info("server.stopping", {{"signal", number}});
   stop(0);
@@ -53,10 +55,22 @@ void Ending::wait_for_runners() {
 }
 
 void Ending::stop(int exit_code) {
+  if (std::exchange(is_stopping_, true)) return;
   exit_code_ = exit_code;
   server_.close();
+  if (close_ == nullptr) return end();
+  // What is not closed then is found in the logs of its databases at the next start.
+  timer_.expires_after(kCloseWithin);
+  timer_.async_wait([this](boost::system::error_code error) {
+    if (!error) end();
+  });
+  close_([this] { end(); });
+}
+
+void Ending::end() {
+  if (io_.stopped()) return;
   fleet_.shut_down();
-  log_.info("server.stopped", {{"exit_code", exit_code}});
+  log_.info("server.stopped", {{"exit_code", exit_code_}});
   io_.stop();
 }
 

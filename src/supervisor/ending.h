@@ -7,6 +7,8 @@
 //   a second signal  ends at once, with 128 + its number
 #pragma once
 
+#include <functional>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -22,6 +24,8 @@ class Ending {
  public:
   Ending(boost::asio::io_context& io, http::Server& server, fleet::Fleet& fleet, Log& log, const Clock& clock);
 
+  // What must be closed while there are runners; it says when it is, and has kCloseWithin for it.
+  void before_runners(std::function<void(std::function<void()>)> close) { close_ = std::move(close); }
   // Ends the server because of a failure of its own.
   void fail() { stop(1); }
   int exit_code() const noexcept { return exit_code_; }
@@ -32,6 +36,7 @@ class Ending {
   void drain();
   void wait_for_runners();
   void stop(int exit_code);
+  void end();
 
   boost::asio::io_context& io_;
   http::Server& server_;
@@ -41,7 +46,9 @@ class Ending {
   boost::asio::signal_set signals_;
   boost::asio::steady_timer timer_;
   Monotonic deadline_{};
+  std::function<void(std::function<void()>)> close_;
   bool is_draining_ = false;
+  bool is_stopping_ = false;
   int exit_code_ = 0;
 };
 

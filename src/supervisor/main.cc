@@ -26,12 +26,15 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "src/base/clock.h"
 #include "src/base/log.h"
 #include "src/cli/args.h"
+#include "src/storage/sqlite_store.h"
+#include "src/supervisor/actors/directory.h"
 #include "src/supervisor/broker/broker.h"
 #include "src/supervisor/broker/loader.h"
 #include "src/supervisor/broker/static_workers.h"
@@ -199,6 +202,15 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
   raise_descriptor_limit();
   boost::asio::io_context io(1);
 
+  // What survives us.
+  auto store = storage::SqliteStore::open((node.data_directory / "store.sqlite").string(), [&io](auto callback) {
+    boost::asio::post(io, std::move(callback));
+  });
+  if (!store) return fail(log, store.error());
+  auto objects =
+      actors::Directory::create({io, **store, log, clock}, node.data_directory, config.workers, random_seed());
+  if (!objects) return fail(log, objects.error());
+
   // Runners, and what they may ask for.
   auto starter = fleet::ProcessStarter::create(process_options(node, arguments));
   if (!starter) return fail(log, starter.error());
@@ -208,6 +220,7 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
   fleet::Fleet fleet(io, fleet_settings, **starter, broker, log, clock);
   broker::DynamicWorkers dynamic(fleet, {node.tenant_limits, node.frozen_clock}, clock);
   broker.serve(dynamic);
+  broker.serve(**objects);
 
   // Clients, and how their requests reach the dispatcher.
   dispatch::Invoker invoker(clock);
@@ -219,7 +232,7 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
   // The way out, and the Workers of the configuration, which hold it.
   auto outbound = egress::Egress::create(io.get_executor(), egress_options(node, *port), log, clock);
   if (!outbound) return fail(log, outbound.error());
-  auto workers = broker::StaticWorkers::create(config, fleet, dynamic, **outbound);
+  auto workers = broker::StaticWorkers::create(config, fleet, dynamic, **outbound, **objects);
   if (!workers) return fail(log, workers.error());
   for (std::size_t index = 0; index < (*workers)->size(); ++index) invoker.add_worker((*workers)->at(index));
   fleet.on_home_filled([&](fleet::Home& home, const std::shared_ptr<fleet::Session>& session) {
@@ -232,12 +245,14 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
 
   // Life.
   supervisor::Ending ending(io, server, fleet, log, clock);
+  ending.before_runners([&](std::function<void()> closed) { (*objects)->close_all(std::move(closed)); });
   fleet.start([&](Result<> first) {
     if (!first) {
       fail(log, first.error());
       return ending.fail();
     }
     if (!accept_sandbox(log, fleet.layers(), node.unsafe_no_sandbox)) return ending.fail();
+    (*objects)->start();
     log.info("server.listening", {{"url", url_of(node.listen_host, *port)}, {"port", *port}});
   });
   fleet.start_ticking();

@@ -39,6 +39,7 @@ void Broker::tick() {
   last_second_ = now;
   start_log_second();
   if (dynamic_ != nullptr) dynamic_->expire();
+  if (objects_ != nullptr) objects_->tick();
 }
 
 void Broker::on_dynamic_invoke(fleet::IncomingCall& call, const std::shared_ptr<fleet::Capability>& loader) {
@@ -48,6 +49,24 @@ void Broker::on_dynamic_invoke(fleet::IncomingCall& call, const std::shared_ptr<
     return;
   }
   dynamic_->invoke(call, *binding);
+}
+
+void Broker::on_facet_invoke(fleet::IncomingCall& call, const std::shared_ptr<fleet::ActorOwner>& parent,
+                             const std::shared_ptr<fleet::Capability>& loader,
+                             const std::shared_ptr<fleet::WorkerOwner>& own) {
+  std::shared_ptr<actors::ClassHost> host;
+  if (auto* const binding = dynamic_cast<LoaderCapability*>(loader.get())) {
+    host = dynamic_->classes_of(call.session, call.invoke.target.dynamic, *binding);
+  } else if (const auto dynamic = std::dynamic_pointer_cast<DynamicWorker>(own)) {
+    // Without a source: it is loaded now, and when it is not any more, the facet's parent is gone too.
+    host = std::make_shared<DynamicClasses>(dynamic, CodeSource{});
+  } else {
+    host = std::dynamic_pointer_cast<actors::ClassHost>(own);
+  }
+  if (host == nullptr || objects_ == nullptr) {
+    return call.session.answer_error(call.answer.question, fleet::error_of(Fault::Internal));
+  }
+  objects_->call_facet(call, parent, std::move(host));
 }
 
 void Broker::on_preload(fleet::Session& session, const protocol::Dynamic& dynamic,

@@ -12,6 +12,7 @@
 
 #include "src/base/clock.h"
 #include "src/base/log.h"
+#include "src/supervisor/actors/directory.h"
 #include "src/supervisor/broker/loader.h"
 #include "src/supervisor/fleet/session.h"
 
@@ -23,11 +24,15 @@ class Broker final : public fleet::SessionHandler {
 
   // Before the first runner is started.
   void serve(DynamicWorkers& dynamic) { dynamic_ = &dynamic; }
+  void serve(actors::Directory& objects) { objects_ = &objects; }
   // What time causes; called often.
   void tick();
 
   // SessionHandler
   void on_dynamic_invoke(fleet::IncomingCall& call, const std::shared_ptr<fleet::Capability>& loader) override;
+  void on_facet_invoke(fleet::IncomingCall& call, const std::shared_ptr<fleet::ActorOwner>& parent,
+                       const std::shared_ptr<fleet::Capability>& loader,
+                       const std::shared_ptr<fleet::WorkerOwner>& own) override;
   void on_preload(fleet::Session& session, const protocol::Dynamic& dynamic,
                   const std::shared_ptr<fleet::Capability>& loader) override;
   std::shared_ptr<fleet::Capability> make_entrypoint(fleet::WorkerOwner& owner, std::string_view name, BytesView props,
@@ -46,6 +51,7 @@ class Broker final : public fleet::SessionHandler {
   Log& log_;
   const Clock& clock_;
   DynamicWorkers* dynamic_ = nullptr;
+  actors::Directory* objects_ = nullptr;
   Monotonic last_second_{};
   std::unordered_map<const fleet::WorkerOwner*, LogBudget> log_budgets_;  // of this second; the keys only compare
 };

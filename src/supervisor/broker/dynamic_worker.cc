@@ -136,6 +136,13 @@ void DynamicWorker::preload(CodeSource source) {
   if (state_ != State::Loaded) add_source(source);
 }
 
+void DynamicWorker::when_loaded(const CodeSource& source, actors::ClassHost::Ready ready,
+                                actors::ClassHost::Failed failed) {
+  if (state_ == State::Loaded) return ready(session_, worker_);
+  watchers_.push_back({std::move(ready), std::move(failed)});
+  add_source(source);
+}
+
 void DynamicWorker::add_source(const CodeSource& source) {
   if (sources_.size() < kSourcesMax) sources_.push_back(source);
   if (state_ == State::Absent) ask_next_source();
@@ -224,6 +231,7 @@ void DynamicWorker::load(const std::shared_ptr<fleet::Session>& session, const p
   sources_.clear();
   const auto waiting = std::exchange(waiting_, {});
   for (const auto& call : waiting) call->deliver(session, worker);
+  for (const Watcher& watcher : std::exchange(watchers_, {})) watcher.ready(session, worker);
   // Only now may callers take the short way: nobody overtakes those who waited.
   for (const auto& call : waiting) {
     const CodeSource& source = static_cast<const DynamicCall&>(*call).source();
@@ -253,6 +261,7 @@ void DynamicWorker::fail(const protocol::ErrorInfo& error) {
   code_ = {};
   grants_ = {};
   for (const auto& call : std::exchange(waiting_, {})) call->refuse(error);
+  for (const Watcher& watcher : std::exchange(watchers_, {})) watcher.failed(error);
   drop_if_unused();
 }
 
@@ -266,7 +275,7 @@ void DynamicWorker::discard() {
 }
 
 void DynamicWorker::drop_if_unused() {
-  if (state_ != State::Absent || !waiting_.empty() || admission_.running() + rpc_running_ > 0) return;
+  if (state_ != State::Absent || !waiting_.empty() || !watchers_.empty() || admission_.running() + rpc_running_ > 0) return;
   if (is_anonymous_) {
     if (LoaderCapability* const holder = std::exchange(holder_, nullptr)) holder->drop(anonymous_);
     return;

@@ -74,6 +74,12 @@ void DynamicWorkers::preload(fleet::Session& session, const protocol::Dynamic& d
   loader.find(*this, dynamic)->preload({session.weak_from_this(), dynamic.loader, dynamic.source});
 }
 
+std::shared_ptr<actors::ClassHost> DynamicWorkers::classes_of(fleet::Session& session, const protocol::Dynamic& dynamic,
+                                                              LoaderCapability& loader) {
+  return std::make_shared<DynamicClasses>(loader.find(*this, dynamic),
+                                          CodeSource{session.weak_from_this(), dynamic.loader, dynamic.source});
+}
+
 void DynamicWorkers::expire() {
   for (const auto& [name, names] : namespaces_) {
     // Refusals can take entries out of the table.

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "src/base/clock.h"
+#include "src/supervisor/actors/class_host.h"
 #include "src/supervisor/broker/dynamic_call.h"
 #include "src/supervisor/fleet/admission.h"
 #include "src/supervisor/fleet/fleet.h"
@@ -60,6 +61,8 @@ class DynamicWorker final : public fleet::Destination,
                 LoaderCapability& holder, std::uint32_t number);
 
   void preload(CodeSource source);
+  // Has it loaded, from `source` if it must be; calls one of the two, now or later.
+  void when_loaded(const CodeSource& source, actors::ClassHost::Ready ready, actors::ClassHost::Failed failed);
   // Tells a runner that hosts both the caller and this Worker, so that calls need not come here.
   void bind_for(fleet::Session& caller, protocol::CapabilityId loader);
   void expire() { admission_.expire(); }
@@ -112,6 +115,11 @@ class DynamicWorker final : public fleet::Destination,
   fleet::Admission admission_;
   std::size_t rpc_running_ = 0;
   std::deque<std::shared_ptr<fleet::RoutedCall>> waiting_;  // admitted, until it is loaded
+  struct Watcher {
+    actors::ClassHost::Ready ready;
+    actors::ClassHost::Failed failed;
+  };
+  std::vector<Watcher> watchers_;                           // for the same
   std::vector<CodeSource> sources_;                         // not asked yet
   std::vector<CodeSource> bound_;                           // who knows that it lives next door
   fleet::HeldFrame code_;                                   // while it is placed
@@ -138,6 +146,20 @@ class LoaderCapability final : public fleet::Capability {
   std::unordered_map<std::uint32_t, std::shared_ptr<DynamicWorker>> anonymous_;
 };
 
+// Classes of a dynamic Worker, for facets: the Worker is loaded from where the facet's parent found it.
+class DynamicClasses final : public actors::ClassHost {
+ public:
+  DynamicClasses(std::shared_ptr<DynamicWorker> worker, CodeSource source)
+      : worker_(std::move(worker)), source_(std::move(source)) {}
+  void when_loaded(Ready ready, Failed failed) override {
+    worker_->when_loaded(source_, std::move(ready), std::move(failed));
+  }
+
+ private:
+  const std::shared_ptr<DynamicWorker> worker_;
+  const CodeSource source_;
+};
+
 // All dynamic Workers of the node.
 class DynamicWorkers {
  public:
@@ -148,6 +170,9 @@ class DynamicWorkers {
   std::shared_ptr<LoaderNamespace> open_namespace(const std::string& name);
   void invoke(fleet::IncomingCall& call, LoaderCapability& loader);
   void preload(fleet::Session& session, const protocol::Dynamic& dynamic, LoaderCapability& loader);
+  // What has the classes of the Worker that `dynamic` names.
+  std::shared_ptr<actors::ClassHost> classes_of(fleet::Session& session, const protocol::Dynamic& dynamic,
+                                                LoaderCapability& loader);
   // Refuses calls that waited too long for their turn.
   void expire();
 

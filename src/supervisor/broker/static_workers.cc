@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "src/supervisor/actors/namespace_capability.h"
 #include "src/supervisor/broker/entrypoint.h"
 #include "src/supervisor/broker/files.h"
 #include "src/supervisor/broker/loader.h"
@@ -79,11 +80,26 @@ void StaticWorker::bind_all(fleet::Session& session, protocol::WorkerId worker, 
     services_.push_back(number);
     load.bindings.push_back({service.name, protocol::Binding::Kind::Fetcher, {}, number, {}});
   }
+  bind_objects(session, worker, load);
   const auto assets = all_.assets_.find(config_.name);
   if (config_.assets && !config_.assets->name.empty() && assets != all_.assets_.end()) {
     load.bindings.push_back(
         {config_.assets->name, protocol::Binding::Kind::Fetcher, {}, session.mint(worker, assets->second), {}});
   }
+}
+
+void StaticWorker::bind_objects(fleet::Session& session, protocol::WorkerId worker, protocol::Load& load) {
+  const auto bind = [&](std::string_view name, const std::shared_ptr<const actors::Namespace>& objects) {
+    if (objects == nullptr) return;
+    const auto capability = std::make_shared<actors::NamespaceCapability>(all_.objects_, objects);
+    load.bindings.push_back({name, protocol::Binding::Kind::Namespace, objects->class_name,
+                             session.mint(worker, capability), objects->key});
+  };
+  for (const config::DurableObjectBinding& binding : config_.durable_objects) {
+    bind(binding.name, all_.objects_.find(binding.script.empty() ? config_.name : binding.script, binding.class_name));
+  }
+  // Without a name: what ctx.exports shows for the Worker's own classes.
+  for (const auto& objects : all_.objects_.all_of(config_.name)) bind({}, objects);
 }
 
 std::shared_ptr<fleet::Capability> StaticWorker::outbound_for(const std::string& partition) {
@@ -96,6 +112,16 @@ void StaticWorker::reach(const std::shared_ptr<fleet::RoutedCall>& call) {
     return;
   }
   waiting_.push_back(call);
+  wait_for_home();
+}
+
+void StaticWorker::when_loaded(Ready ready, Failed) {
+  if (session_ != nullptr && worker_ != 0) return ready(session_, worker_);
+  watchers_.push_back(std::move(ready));
+  wait_for_home();
+}
+
+void StaticWorker::wait_for_home() {
   if (std::exchange(is_awaited_, true)) return;
   all_.fleet_.when_ready(all_.fleet_.platform(), [self = shared_from_this()](const auto& session) {
     self->is_awaited_ = false;
@@ -105,6 +131,7 @@ void StaticWorker::reach(const std::shared_ptr<fleet::RoutedCall>& call) {
       self->tell_places();
     }
     for (const auto& waiting : std::exchange(self->waiting_, {})) waiting->deliver(self->session_, self->worker_);
+    for (const auto& ready : std::exchange(self->watchers_, {})) ready(self->session_, self->worker_);
   });
 }
 
@@ -129,10 +156,12 @@ void StaticWorker::on_worker_gone(fleet::Session& session, protocol::WorkerId wo
 // ---- StaticWorkers
 
 Result<std::unique_ptr<StaticWorkers>> StaticWorkers::create(const config::Config& config, fleet::Fleet& fleet,
-                                                             DynamicWorkers& dynamic, egress::Outbound& outbound) {
-  auto all = std::unique_ptr<StaticWorkers>(new StaticWorkers(fleet, dynamic, outbound));
+                                                             DynamicWorkers& dynamic, egress::Outbound& outbound,
+                                                             actors::Directory& objects) {
+  auto all = std::unique_ptr<StaticWorkers>(new StaticWorkers(fleet, dynamic, outbound, objects));
   for (const config::Worker& worker : config.workers) {
     all->workers_.push_back(std::make_shared<StaticWorker>(*all, worker));
+    objects.set_host(worker.name, all->workers_.back());
     if (worker.assets) {
       TRY(auto files, open_files(worker.assets->directory));
       all->assets_.emplace(worker.name, std::move(files));

@@ -14,6 +14,8 @@
 
 #include "src/base/error.h"
 #include "src/base/log.h"
+#include "src/supervisor/actors/class_host.h"
+#include "src/supervisor/actors/directory.h"
 #include "src/supervisor/config/config.h"
 #include "src/supervisor/egress/egress.h"
 #include "src/supervisor/fleet/fleet.h"
@@ -26,6 +28,7 @@ class StaticWorkers;
 
 class StaticWorker final : public fleet::Destination,
                            public fleet::WorkerOwner,
+                           public actors::ClassHost,
                            public std::enable_shared_from_this<StaticWorker> {
  public:
   StaticWorker(StaticWorkers& all, const config::Worker& code) : all_(all), config_(code) {}
@@ -53,7 +56,12 @@ class StaticWorker final : public fleet::Destination,
   const std::string& tenant_key() const override { return no_tenant_; }
   void on_worker_gone(fleet::Session& session, protocol::WorkerId worker, std::string_view reason) override;
 
+  // ClassHost
+  void when_loaded(Ready ready, Failed failed) override;
+
  private:
+  void wait_for_home();
+  void bind_objects(fleet::Session& session, protocol::WorkerId worker, protocol::Load& load);
   void bind_all(fleet::Session& session, protocol::WorkerId worker, protocol::Load& load);
 
   StaticWorkers& all_;
@@ -63,6 +71,7 @@ class StaticWorker final : public fleet::Destination,
   protocol::WorkerId worker_ = 0;
   std::vector<protocol::CapabilityId> services_;            // imports of the runner that it is loaded in
   std::deque<std::shared_ptr<fleet::RoutedCall>> waiting_;  // for the home to get a runner
+  std::vector<Ready> watchers_;                             // the same
   bool is_awaited_ = false;
 };
 
@@ -70,7 +79,8 @@ class StaticWorkers {
  public:
   // The configuration must outlive it. Errors: those of the assets' directories; InvalidInput for a service that does not exist.
   static Result<std::unique_ptr<StaticWorkers>> create(const config::Config& config, fleet::Fleet& fleet,
-                                                       DynamicWorkers& dynamic, egress::Outbound& outbound);
+                                                       DynamicWorkers& dynamic, egress::Outbound& outbound,
+                                                       actors::Directory& objects);
 
   // What always lives in the platform's home.
   void load_all(const std::shared_ptr<fleet::Session>& session);
@@ -81,12 +91,13 @@ class StaticWorkers {
 
  private:
   friend class StaticWorker;
-  StaticWorkers(fleet::Fleet& fleet, DynamicWorkers& dynamic, egress::Outbound& outbound)
-      : fleet_(fleet), dynamic_(dynamic), outbound_(outbound) {}
+  StaticWorkers(fleet::Fleet& fleet, DynamicWorkers& dynamic, egress::Outbound& outbound, actors::Directory& objects)
+      : fleet_(fleet), dynamic_(dynamic), outbound_(outbound), objects_(objects) {}
 
   fleet::Fleet& fleet_;
   DynamicWorkers& dynamic_;
   egress::Outbound& outbound_;
+  actors::Directory& objects_;
   std::vector<std::shared_ptr<StaticWorker>> workers_;
   std::map<std::string, std::shared_ptr<fleet::Capability>> assets_;  // by Worker
 };

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 
 #include <cstddef>
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -23,6 +25,7 @@
 #include "src/supervisor/egress/egress.h"
 #include "src/supervisor/fleet/fleet.h"
 #include "tests/support/fake_runner.h"
+#include "tests/support/memory_store.h"
 
 namespace insula::testing {
 
@@ -117,7 +120,11 @@ class World {
     worker.loaders = {{"LOADER", ""}, {"SECOND", "shared-id"}, {"THIRD", "shared-id"}};
     worker.services = {{"SELF", "dispatcher", "Named"}};
     config.workers = {worker};
-    statics = *broker::StaticWorkers::create(config, fleet, dynamic, outbound);
+    char data_name[] = "/tmp/insula-world-XXXXXX";
+    data = ::mkdtemp(data_name);
+    objects = *actors::Directory::create({io, store, log, clock}, data, config.workers, 1);
+    broker.serve(*objects);
+    statics = *broker::StaticWorkers::create(config, fleet, dynamic, outbound, *objects);
     fleet.on_home_filled([this](fleet::Home& home, const std::shared_ptr<fleet::Session>& session) {
       if (home.name().kind == fleet::HomeKind::Platform) statics->load_all(session);
     });
@@ -138,6 +145,7 @@ class World {
   ~World() {
     fleet.shut_down();
     settle();
+    std::filesystem::remove_all(data);
   }
 
   void settle() {
@@ -223,6 +231,9 @@ class World {
   config::Config config;
   FakeStarter starter;
   FakeOutbound outbound;
+  std::filesystem::path data;
+  MemoryStore store;
+  std::unique_ptr<actors::Directory> objects;
   broker::Broker broker;
   fleet::Fleet fleet;
   broker::DynamicWorkers dynamic;

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "src/supervisor/config/bundle.h"
+#include "src/supervisor/config/durable.h"
 #include "src/supervisor/config/modules.h"
 #include "src/supervisor/config/value.h"
 #include "src/supervisor/config/wrangler.h"
@@ -91,6 +92,7 @@ class Loader {
       TRY_VOID(read_worker(file));
     }
     TRY_VOID(check_services());
+    TRY_VOID(check_durable(config_.workers));
     auto& data = config_.node.data_directory;
     if (data.empty()) data = config_.workers.front().directory / ".insula";
     return std::move(config_);

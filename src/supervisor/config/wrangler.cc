@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "src/base/compatibility.h"
+#include "src/supervisor/config/durable.h"
 #include "src/supervisor/config/fields.h"
 
 namespace insula::config {
@@ -48,9 +49,6 @@ constexpr auto kIgnored = std::to_array<std::string_view>({
 
 // A Worker that names one of these expects something of its env or its life that it would not get.
 constexpr auto kUnsupported = std::to_array<std::string_view>({
-    "durable_objects",
-    "migrations",
-    "workflows",
     "kv_namespaces",
     "r2_buckets",
     "d1_databases",
@@ -135,6 +133,11 @@ class Reader {
     TRY_VOID(read_loaders());
     TRY_VOID(read_services());
     TRY_VOID(read_assets());
+    TRY_VOID(refuse_if_set(root_, "workflows", "remove it"));
+    TRY_VOID(read_durable(
+        root_, file_.worker,
+        [this](const Fields& fields, std::string_view field, const std::string& name) { return claim(fields, field, name); },
+        warnings_));
     TRY_VOID(read_limits());
     TRY_VOID(read_build());
     TRY_VOID(read_rules());

@@ -115,7 +115,7 @@ TEST(Wrangler, UnknownFieldsAreWarningsWithAGuess) {
 
 TEST(Wrangler, UnsupportedFieldsAreErrors) {
   for (const auto* field :
-       {"workflows", "kv_namespaces", "r2_buckets", "d1_databases", "migrations", "tail_consumers"}) {
+       {"workflows", "kv_namespaces", "r2_buckets", "d1_databases", "tail_consumers"}) {
     const auto result = read_with("\"" + std::string(field) + "\": [{\"binding\": \"X\"}]");
     ASSERT_FALSE(result.file) << field;
     EXPECT_EQ(result.file.error().code(), ErrorCode::Unsupported);
@@ -123,7 +123,6 @@ TEST(Wrangler, UnsupportedFieldsAreErrors) {
                 HasSubstr("/p/wrangler.jsonc:2: " + std::string(field) + ": not supported by Insula yet"));
   }
   EXPECT_THAT(problem_with(R"("ai": {"binding": "AI"})"), HasSubstr("ai: not supported"));
-  EXPECT_THAT(problem_with(R"("durable_objects": {"bindings": [{"name": "A"}]})"), HasSubstr("durable_objects: not"));
   EXPECT_THAT(problem_with(R"("assets": {"directory": "d", "not_found_handling": "404-page"})"),
               HasSubstr("assets.not_found_handling: not supported"));
   EXPECT_THAT(problem_with(R"("services": [{"binding": "S", "service": "s", "props": {"a": 1}}])"),
