@@ -9,8 +9,10 @@ import { beforeEach, test } from "node:test";
 import { Response } from "../../src/builtins/web/response.ts";
 import { adoptSocketHost, isWebSocket } from "../../src/builtins/web/sockets_later.ts";
 import { fireTimer } from "../../src/builtins/web/timers.ts";
-import type { WebSocket } from "../../src/builtins/web/web_socket.ts";
+import { endForUse, type WebSocket } from "../../src/builtins/web/web_socket.ts";
 
+const asked: [string, string][] = [];
+let answer: (() => Promise<Response>) | undefined;
 const rules = { repliesToClose: true, givesBlobs: false, limitsReasons: true };
 adoptSocketHost({
   get repliesToClose() { return rules.repliesToClose; },
@@ -18,6 +20,10 @@ adoptSocketHost({
   get limitsReasons() { return rules.limitsReasons; },
   requireOwner(invocation) {
     if (invocation !== host.invocation) throw new Error("another request's");
+  },
+  connect: (url, protocols) => {
+    asked.push([url, protocols]);
+    return answer!();
   },
   pack: (value) => new TextEncoder().encode(JSON.stringify(value)),
   unpack: (bytes) => JSON.parse(new TextDecoder().decode(bytes)),
@@ -199,7 +205,7 @@ test("attachments are copies, and bounded", () => {
 
 test("it cannot be constructed otherwise, nor imitated", () => {
   const { WebSocket: Class } = parts.sockets();
-  assert.throws(() => new Class("x"), TypeError);
+  assert.throws(() => new (Class as unknown as new () => unknown)(), TypeError);
   const fake = Object.create(Class.prototype) as WebSocket;
   assert.equal(isWebSocket(fake), false);
   assert.throws(() => fake.send("x"), /Illegal invocation/);
@@ -214,3 +220,63 @@ test("a Response carries one with status 101 only", () => {
   assert.throws(() => new Response(null, { status: 101 }), RangeError);
   assert.throws(() => response.clone(), new TypeError("Cannot clone a response to a WebSocket handshake."));
 });
+
+test("the constructor checks its arguments", () => {
+  const { WebSocket: Class } = parts.sockets();
+  const refused = (url: string, protocols?: unknown): string => {
+    try {
+      new Class(url, protocols);
+    } catch (error) {
+      return (error as Error).message.replace("WebSocket Constructor: ", "");
+    }
+    return "";
+  };
+  assert.equal(refused("nope"), "The url is invalid.");
+  assert.equal(refused("ftp://x/"), "The url scheme must be ws or wss.");
+  assert.equal(refused("ws://x/#f"), "The url fragment must be empty.");
+  assert.equal(refused("ws://x/", ["a", "a"]), "The protocols header cannot have repeating values.");
+  assert.equal(refused("ws://x/", "a b"), "The protocol header token is invalid.");
+  assert.deepEqual(asked, []);
+});
+
+test("a constructed one opens when the server answers with a WebSocket", async () => {
+  const [far, near] = new WebSocketPair();
+  const response = new Response(null, { status: 101, webSocket: near!, headers: { "sec-websocket-protocol": "chat" } });
+  // As it comes from elsewhere: its other side is no end of this isolate.
+  const said: unknown[] = [];
+  const wire = { sent: [] as unknown[], connect() {}, accepted() { said.push("started"); }, over() {}, bufferedAmount: 7,
+    send(arrival: unknown) { this.sent.push(arrival); } };
+  endForUse(near!).other = wire;
+  answer = async () => response;
+  const { WebSocket: Class } = parts.sockets();
+  const socket = new Class("wss://example.com/x?y", ["chat", "other"]);
+  assert.deepEqual(asked.splice(0), [["https://example.com/x?y", "chat, other"]]);
+  assert.equal(socket.readyState, 0);
+  assert.equal(socket.url, "wss://example.com/x?y");
+  assert.throws(() => socket.send("x"), /before sending messages/);
+  assert.throws(() => socket.accept(), /cannot call accept/);
+  socket.addEventListener("open", () => said.push(["open", socket.readyState, socket.protocol]));
+  await new Promise((done) => setImmediate(done));
+  assert.deepEqual(said, [["open", 1, "chat"], "started"]);
+  socket.send("hi");
+  assert.deepEqual(wire.sent, [{ kind: "text", text: "hi" }]);
+  assert.equal(socket.bufferedAmount, 7);
+  assert.equal(far!.readyState, 1);
+});
+
+for (const [name, reply, text] of [
+  ["another answer", async () => new Response("no", { status: 404 }),
+    "Uncaught TypeError: Failed to establish the WebSocket connection: expected server to reply with HTTP status code 101 (switching protocols), but received 404 instead."],
+  ["no connection", async () => { throw new Error("Network connection lost."); }, "Uncaught Error: Network connection lost."],
+] as [string, () => Promise<Response>, string][]) {
+  test(`a constructed one fails with ${name}`, async () => {
+    answer = reply;
+    const { WebSocket: Class } = parts.sockets();
+    const log: unknown[] = [];
+    const socket = new Class("ws://example.com/");
+    listen("s", socket, log);
+    await new Promise((done) => setImmediate(done));
+    assert.deepEqual(log, [["s", text, 3], ["s", 1006, "Failed to establish websocket connection", false, 3]]);
+    asked.length = 0;
+  });
+}

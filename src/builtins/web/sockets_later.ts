@@ -3,6 +3,7 @@
 // WebSockets, for the core: the part "sockets" is made when a Worker first names one of its classes, or is given a
 // WebSocket. Until then no value can be one. And what the part needs to know of the runtime around it.
 
+import type { Response } from "./response.ts";
 import type { WebSocket } from "./web_socket.ts";
 
 // What the runtime decides or does for WebSockets.
@@ -12,6 +13,8 @@ export interface SocketHost {
   readonly limitsReasons: boolean;   // to 123 bytes
   // Throws when the running code may not use what belongs to that invocation.
   requireOwner(invocation: number): void;
+  // Asks a server for a WebSocket, by the Worker's global fetch(). protocols: "" for none.
+  connect(url: string, protocols: string): Promise<Response>;
   pack(value: unknown): Uint8Array;
   unpack(bytes: Uint8Array): unknown;
 }

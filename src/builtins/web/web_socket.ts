@@ -11,13 +11,17 @@
 //   3. What an uncaught exception of a listener means: the connection is broken, and the end gets an "error" event.
 
 import { toText, toUsv } from "../internal/convert.ts";
-import { badArgument, illegalConstructor, illegalInvocation } from "../internal/errors.ts";
-import { byteLengthOf, copyBytes, exactBuffer, indexOf, isBytes, SafePromise, slice } from "../internal/intrinsics.ts";
+import { badArgument, badConstructorArgument, illegalInvocation } from "../internal/errors.ts";
+import {
+  byteLengthOf, copyBytes, exactBuffer, indexOf, isBytes, join, promiseThen, regExpExec, SafePromise, slice, startsWith,
+} from "../internal/intrinsics.ts";
 import { webClass, webConstants } from "../internal/web_class.ts";
 import { Blob } from "./blob.ts";
 import { DOMException } from "./dom_exception.ts";
 import { CloseEvent, ErrorEvent, MessageEvent } from "./event_classes.ts";
-import { dispatch, type Event, type EventHandler, EventTarget } from "./events.ts";
+import { dispatch, Event, type EventHandler, EventTarget } from "./events.ts";
+import { headerOf } from "./headers.ts";
+import { type Response, statusOf, webSocketOf } from "./response.ts";
 import { adoptSockets, socketHost } from "./sockets_later.ts";
 import { setTimer } from "./timers.ts";
 
@@ -45,6 +49,8 @@ export type Arrival =
 // What an end sends to.
 export interface Other {
   send(arrival: Arrival): void;
+  // What speaks and hears here.
+  connect(end: End): void;
   // Of the end: it was accepted; and it neither sends nor wants anything any more.
   accepted(): void;
   over(): void;
@@ -57,6 +63,9 @@ export class End implements Other {
   other: Other | null;  // null: broken
   isAccepted = false;
   isGivenAway = false;    // went out in a response
+  isConnecting = false;   // to `url`
+  url: string | null = null;  // of one that the Worker has constructed
+  protocol = "";
   halfOpen = false;       // the close of the other side is not answered by itself
   hasSentClose = false;
   hasGotClose = false;
@@ -75,6 +84,7 @@ export class End implements Other {
   }
 
   get readyState(): number {
+    if (this.isConnecting) return kConnecting;
     if (this.isBroken || (this.hasSentClose && this.hasGotClose)) return kClosed;
     return this.hasSentClose || this.hasGotClose ? kClosing : kOpen;
   }
@@ -86,6 +96,7 @@ export class End implements Other {
     this.inbox[this.inbox.length] = arrival;
     this.schedule();
   }
+  connect(): void {}
   accepted(): void {}
   over(): void {}
   get bufferedAmount(): number { return 0; }
@@ -125,6 +136,34 @@ export class End implements Other {
     this.inbox = [];
     this.first = 0;
     return partner;
+  }
+
+  // The server has answered the request of a constructed WebSocket.
+  connected(response: Response): void {
+    const opened = webSocketOf(response);
+    if (opened === null) {
+      throw new TypeError("Failed to establish the WebSocket connection: expected server to reply with HTTP status " +
+        `code 101 (switching protocols), but received ${statusOf(response)} instead.`);
+    }
+    const from = endOf(opened);
+    const { other } = from;
+    from.giveAway(this);
+    this.isConnecting = false;
+    this.isAccepted = true;
+    this.protocol = headerOf(response.headers, "sec-websocket-protocol") ?? "";
+    this.other = other;
+    other!.connect(this);
+    this.fire(new Event("open"));
+    this.other?.accepted();
+  }
+
+  failToConnect(error: unknown): void {
+    this.isConnecting = false;
+    this.isBroken = true;
+    this.fireError(error);
+    this.fire(new CloseEvent("close", {
+      code: kAbnormal, reason: "Failed to establish websocket connection", wasClean: false,
+    }));
   }
 
   // ---- Inside
@@ -266,6 +305,33 @@ function checkReason(reason: unknown): string {
   return text;
 }
 
+function syntaxError(what: string): DOMException {
+  return new DOMException(`WebSocket Constructor: ${what}`, "SyntaxError");
+}
+
+function checkUrl(url: unknown): string {
+  const href = ops.url_parse(toUsv(url), undefined);
+  if (href === undefined) throw syntaxError("The url is invalid.");
+  if (!startsWith(href, "ws:") && !startsWith(href, "wss:")) throw syntaxError("The url scheme must be ws or wss.");
+  if (indexOf(href, "#") >= 0) throw syntaxError("The url fragment must be empty.");
+  return href;
+}
+
+const kToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+// As the value of the header.
+function checkProtocols(protocols: unknown): string {
+  if (protocols === undefined) return "";
+  const names = typeof protocols === "string" ? [protocols] : [...(protocols as Iterable<unknown>)].map(toText);
+  for (let i = 0; i < names.length; i++) {
+    if (regExpExec(kToken, names[i]!) === null) throw syntaxError("The protocol header token is invalid.");
+    for (let earlier = 0; earlier < i; earlier++) {
+      if (names[earlier] === names[i]) throw syntaxError("The protocols header cannot have repeating values.");
+    }
+  }
+  return join(names, ", ");
+}
+
 const secret = Symbol();
 let endOf: (socket: WebSocket) => End;
 let isSocket: (value: unknown) => value is WebSocket;
@@ -282,15 +348,35 @@ export class WebSocket extends EventTarget {
     isSocket = (value): value is WebSocket => typeof value === "object" && value !== null && #end in value;
   }
 
-  constructor(token: unknown, other: unknown = null) {
-    if (token !== secret) throw illegalConstructor();
+  // Of the runtime: the token, and the other side.
+  constructor(url: unknown, protocols?: unknown) {
+    if (url === secret) {
+      super();
+      this.#end = new End(this, (protocols ?? null) as Other | null);
+      return;
+    }
+    if (arguments.length === 0) throw badConstructorArgument("WebSocket", 1, "string");
+    const href = checkUrl(url);
+    const names = checkProtocols(protocols);
     super();
-    this.#end = new End(this, other as Other | null);
+    const end = new End(this, null);
+    this.#end = end;
+    end.url = href;
+    end.isConnecting = true;
+    // ws: and wss: are http: and https: on the way.
+    promiseThen(
+      promiseThen(socketHost().connect(`http${slice(href, 2)}`, names), (response: Response) => end.connected(response)),
+      null,
+      (error: unknown) => end.failToConnect(error),
+    );
   }
 
   accept(options?: { allowHalfOpen?: boolean }): void {
     const end = endOf(this);
     const halfOpen = Boolean(options?.allowHalfOpen);
+    if (end.url !== null) {
+      throw new TypeError("Websockets obtained from the 'new WebSocket()' constructor cannot call accept");
+    }
     if (end.isGivenAway) throw new TypeError("Can't accept() WebSocket that was already used in a response.");
     if (end.isAccepted) return;
     end.halfOpen = halfOpen;
@@ -346,8 +432,8 @@ export class WebSocket extends EventTarget {
   }
 
   get readyState(): number { return endOf(this).readyState; }
-  get url(): string | null { endOf(this); return null; }
-  get protocol(): string { endOf(this); return ""; }
+  get url(): string | null { return endOf(this).url; }
+  get protocol(): string { return endOf(this).protocol; }
   get extensions(): string { endOf(this); return ""; }
   get bufferedAmount(): number { return endOf(this).other?.bufferedAmount ?? 0; }
   get binaryType(): BinaryType { return endOf(this).binaryType; }

@@ -3,6 +3,9 @@
 // OutboundCapability: from a frame to an egress request and back.
 #include "src/supervisor/broker/outbound.h"
 
+#include <openssl/rand.h>
+
+#include <array>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -10,6 +13,7 @@
 #include "src/base/limits.h"
 #include "src/supervisor/broker/call_budget.h"
 #include "src/supervisor/fleet/session.h"
+#include "src/supervisor/websocket/handshake.h"
 
 namespace insula::broker {
 namespace {
@@ -50,6 +54,12 @@ void OutboundCapability::invoke(fleet::IncomingCall& call) {
   if (fetch->body.kind == protocol::Body::Kind::Inline) {
     request.has_body = true;
     request.body = Bytes(fetch->body.bytes);
+  } else if (call.body != nullptr && websocket::is_upgrade(fetch->method, fetch->headers)) {
+    // The body is the Worker's side of a WebSocket, not the server's to see.
+    const auto job = std::make_shared<EgressCall>(outbound_, call.answer, call.parent, std::move(request));
+    job->ask_for_websocket(std::move(call.body));
+    call.session.set_job(call.answer.question, job);
+    return job->start(call.session);
   } else if (call.body != nullptr) {
     request.has_body = true;
     request.source = std::move(call.body);
@@ -61,6 +71,16 @@ void OutboundCapability::invoke(fleet::IncomingCall& call) {
 }
 
 EgressCall::~EgressCall() = default;
+
+void EgressCall::ask_for_websocket(io::ByteSourcePtr from_worker) {
+  std::array<char, 16> random{};
+  INSULA_CHECK(::RAND_bytes(reinterpret_cast<unsigned char*>(random.data()), static_cast<int>(random.size())) == 1);
+  key_ = websocket::key_from(BytesView(random.data(), random.size()));
+  tunnel_ = std::make_shared<websocket::SocketTunnel>(std::move(from_worker));
+  request_.headers = websocket::request_fields(request_.headers, key_);
+  request_.source = tunnel_->to_server();
+  request_.is_upgrade = true;
+}
 
 void EgressCall::start(fleet::Session& session) {
   CallBudget* const budget = CallBudget::of(session, invocation_);
@@ -98,6 +118,13 @@ void EgressCall::on_response(Result<egress::InboundResponse> response) {
       fetch.status_text = response->reason;
       fetch.headers = response->headers;
       if (response->length) fetch.body.length = static_cast<std::int64_t>(*response->length);
+      if (response->status == 101) {
+        if (const auto agreed = websocket::check_response(response->headers, key_); !agreed) {
+          session->answer_error(answer_.question, error_of(agreed.error()));
+          return leave();
+        }
+        response->body = tunnel_->open(std::move(response->body));
+      }
       outcome.outcome = fetch;
       session->answer(answer_.question, outcome, response->body);
     } else {

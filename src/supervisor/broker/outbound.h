@@ -11,6 +11,7 @@
 
 #include "src/supervisor/egress/egress.h"
 #include "src/supervisor/fleet/calls.h"
+#include "src/supervisor/websocket/socket_tunnel.h"
 
 namespace insula::broker {
 
@@ -34,6 +35,8 @@ class EgressCall final : public fleet::Job, public std::enable_shared_from_this<
       : outbound_(outbound), answer_(std::move(answer)), invocation_(invocation), request_(std::move(request)) {}
   ~EgressCall() override;
 
+  // First, for a request that asks for a WebSocket: what the Worker will send on it.
+  void ask_for_websocket(io::ByteSourcePtr from_worker);
   // Now, or when one of the invocation's connections is free.
   void start(fleet::Session& session);
   void cancel() override;
@@ -48,6 +51,8 @@ class EgressCall final : public fleet::Job, public std::enable_shared_from_this<
   const fleet::Answer answer_;
   const protocol::QuestionId invocation_;
   egress::OutboundRequest request_;
+  std::shared_ptr<websocket::SocketTunnel> tunnel_;  // and the key that was sent
+  std::string key_;
   std::unique_ptr<egress::Outbound::Handle> handle_;
   bool is_counted_ = false;
   bool is_over_ = false;

@@ -28,6 +28,9 @@ struct OutboundRequest {
   io::ByteSourcePtr source;
   std::optional<std::uint64_t> length;  // of the source, when known
   bool has_body = false;
+  // Asks for a WebSocket: when the answer is 101, `source` is what is sent behind the head, as it is, and the body of the
+  // response is all that follows its head. The fields of the handshake are the caller's.
+  bool is_upgrade = false;
   // On whose behalf, in the caller's words (a tenant's key). Kept connections are reused within one partition only, so
   // that nobody inherits what another has made of a connection (logins that servers tie to it, desynchronised answers).
   std::string partition;

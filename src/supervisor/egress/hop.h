@@ -114,6 +114,7 @@ class Hop final : public Upload::Listener, public std::enable_shared_from_this<H
   const char* awaited_ = nullptr;  // "egress: …" text of the time-out; null: nothing is awaited
   bool is_timer_running_ = false;
 
+  bool is_switched_ = false;  // the answer was 101: what follows is not HTTP
   bool is_answered_ = false;  // the callback has been called, or will be with an error
   bool is_done_ = false;
 };

@@ -45,10 +45,11 @@ class ResponseBody final : public io::ByteSource {
 }  // namespace
 
 void Hop::exchange() {
-  parser_.emplace(head_->is_head);
+  parser_.emplace(head_->is_head, head_->is_upgrade);
   begin_ = end_ = 0;
   upload_done_ = upload_complete_ = false;
   expect_nothing();
+  if (head_->is_upgrade) head_until_ = std::chrono::steady_clock::now() + services_->options.head_timeout;
   const auto self = shared_from_this();
   upload_ = std::make_shared<Upload>(connection_, head_, request_body_, request_.source, *this);
   upload_->start();
@@ -75,8 +76,15 @@ void Hop::update_expectation() {
   const auto& options = services_->options;
   if (is_done_) return;
   if (!parser_.has_value()) return;
-  if (!is_answered_) {
+  // A WebSocket may be silent for as long as it likes, but not when all is said.
+  if (is_switched_) {
     if (upload_done_) {
+      expect_until(head_until_, "egress: the server did not close the connection in time");
+    } else {
+      expect_nothing();
+    }
+  } else if (!is_answered_) {
+    if (upload_done_ || head_->is_upgrade) {
       expect_until(head_until_, "egress: the server did not answer in time");
     } else if (upload_->is_writing()) {
       expect_within(options.idle_timeout, "egress: the server took too long to read the request");
@@ -179,6 +187,7 @@ void Hop::answer() {
   response.reason = std::move(head.reason);
   response.headers = std::move(head.headers);
   is_answered_ = true;
+  is_switched_ = response.status == 101;
   const auto callback = std::exchange(callback_, nullptr);
   if (has_body) {
     response.length = head.content_length;

@@ -33,6 +33,7 @@ bool binds_to_connection(std::string_view authorization) noexcept {
 }
 
 void choose_framing(const OutboundRequest& request, RequestHead& head) {
+  if (request.is_upgrade) return;  // what follows is not HTTP any more
   if (request.source != nullptr) {
     head.framing = request.length ? BodyFraming::Length : BodyFraming::Chunked;
     head.length = request.length.value_or(0);
@@ -69,7 +70,10 @@ Result<RequestHead> write_request_head(const Url& url, const OutboundRequest& re
     if (name == "authorization" && binds_to_connection(value)) head.is_connection_bound = true;
     bytes.append(name).append(": ").append(value).append("\r\n");
   });
-  if (head.framing == BodyFraming::Length) {
+  if (request.is_upgrade) {
+    bytes.append("connection: Upgrade\r\nupgrade: websocket\r\n");
+    head.is_upgrade = head.is_connection_bound = true;
+  } else if (head.framing == BodyFraming::Length) {
     bytes.append("content-length: ").append(std::to_string(head.length)).append("\r\n");
   } else if (head.framing == BodyFraming::Chunked) {
     bytes.append("transfer-encoding: chunked\r\n");

@@ -25,7 +25,9 @@ struct RequestHead {
   std::uint64_t length = 0;   // with BodyFraming::Length
   bool is_head = false;       // the answer has no body
   bool is_idempotent = false; // may be sent again when nobody knows whether it arrived (RFC 9110 section 9.2.2)
-  bool is_connection_bound = false;  // authentication that the server may tie to the connection (NTLM, Negotiate)
+  bool is_upgrade = false;
+  // The connection serves nobody else: an upgrade, or authentication that the server may tie to it (NTLM, Negotiate).
+  bool is_connection_bound = false;
 };
 
 // Errors  InvalidInput: method, field or size.

@@ -94,5 +94,17 @@ TEST(RequestHead, KnowsLoginsThatServersTieToTheConnection) {
   EXPECT_FALSE(write_request_head(kUrl, request("GET", block({{"authorization", "Bearer x"}})))->is_connection_bound);
 }
 
+TEST(RequestHead, AsksForAWebSocketOnAConnectionOfItsOwn) {
+  OutboundRequest upgrade = request("GET", block({{"upgrade", "h2c"}, {"connection", "x-y"}, {"x-y", "z"}, {"x-a", "b"}}));
+  upgrade.is_upgrade = true;
+  upgrade.source = std::make_shared<EmptySource>();
+  const auto head = write_request_head(kUrl, upgrade);
+  ASSERT_TRUE(head.has_value());
+  EXPECT_EQ(head->bytes,
+            "GET /a?b HTTP/1.1\r\nhost: example.com:8080\r\nx-a: b\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n");
+  EXPECT_EQ(head->framing, BodyFraming::None);
+  EXPECT_TRUE(head->is_connection_bound);
+}
+
 }  // namespace
 }  // namespace insula::egress

@@ -137,7 +137,7 @@ Result<std::optional<ResponseParser::Event>> ResponseParser::read_head(BytesView
   input.remove_prefix(end);
   scanned_ = 0;
   TRY_VOID(parse_head(text));
-  if (head_.status >= 200) return std::optional(Event::Head);
+  if (head_.status >= 200 || (head_.status == 101 && may_switch_)) return std::optional(Event::Head);
   if (head_.status == 101) return corrupt("switches protocols, which was not asked for");
   if (++interim_count_ > kInterimResponsesMax) return corrupt("has too many interim responses");
   return std::optional<Event>();  // 100 Continue, 103 Early Hints: the real head follows
@@ -209,7 +209,11 @@ Result<> ResponseParser::choose_framing(bool is_chunked) {
   if (is_chunked && !is_http11_) return corrupt("is HTTP/1.0 with a Transfer-Encoding");
   if (head_.status < 200) {
     if (is_chunked || head_.content_length.value_or(0) != 0) return corrupt("has an interim response with a body");
-    return {};  // stays in State::Head
+    if (head_.status == 101 && may_switch_) {
+      state_ = State::ToEnd;
+      keep_alive_ = false;
+    }
+    return {};  // all others stay in State::Head
   }
   if (is_head_ || head_.status == 204 || head_.status == 304) {
     state_ = State::Done;

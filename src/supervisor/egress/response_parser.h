@@ -8,7 +8,7 @@
 //
 // Refused, as Corrupt: bare CR or LF, control bytes, folded lines, space before a colon, Content-Length that is
 // repeated, a list or not plain digits, Content-Length together with Transfer-Encoding, any transfer coding but one
-// "chunked", chunk sizes beyond 15 digits, statuses outside 100-599, 101 (nobody asked for an upgrade).
+// "chunked", chunk sizes beyond 15 digits, statuses outside 100-599, 101 unless an upgrade was asked for.
 // Source: RFC 9112.
 #pragma once
 
@@ -39,7 +39,8 @@ struct ParsedHead {
 class ResponseParser {
  public:
   // is_head: the answer to a HEAD request, which has no body whatever its fields say.
-  explicit ResponseParser(bool is_head) : is_head_(is_head) {}
+  // may_switch: 101 is an answer, and everything behind its head is the body.
+  explicit ResponseParser(bool is_head, bool may_switch = false) : is_head_(is_head), may_switch_(may_switch) {}
 
   enum class Event : std::uint8_t {
     NeedMore,  // bring more input, behind what was not consumed
@@ -82,6 +83,7 @@ class ResponseParser {
   Result<> choose_framing(bool is_chunked);
 
   const bool is_head_;
+  const bool may_switch_;
   State state_ = State::Head;
   bool has_begun_ = false;
   bool keep_alive_ = false;

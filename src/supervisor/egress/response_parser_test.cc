@@ -215,5 +215,24 @@ TEST(ResponseParser, TellsALostConnectionFromAnEnd) {
   }
 }
 
+TEST(ResponseParser, TakesA101ThatWasAskedForAndGivesAllThatFollows) {
+  for (const bool may_switch : {false, true}) {
+    ResponseParser parser(false, may_switch);
+    std::string input = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nX-A: b\r\n\r\n\x81\x02hi";
+    const auto head = parser.next(input, 100);
+    ASSERT_EQ(head.has_value(), may_switch);
+    if (!may_switch) continue;
+    EXPECT_EQ(head->event, Event::Head);
+    EXPECT_EQ(parser.head().status, 101);
+    EXPECT_FALSE(parser.is_keep_alive());
+    EXPECT_TRUE(parser.has_body());
+    input.erase(0, head->consumed);
+    const auto body = parser.next(input, 100);
+    ASSERT_TRUE(body.has_value());
+    EXPECT_EQ(body->body, "\x81\x02hi");
+    EXPECT_TRUE(parser.end_of_input().has_value());
+  }
+}
+
 }  // namespace
 }  // namespace insula::egress

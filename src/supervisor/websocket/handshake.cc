@@ -5,6 +5,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 
 #include "src/base/header_block.h"
@@ -73,6 +74,26 @@ Bytes response_fields(BytesView fields, std::string_view accept) {
   append_header(kept, "sec-websocket-accept", accept);
   for_each_header(fields, [&](std::string_view name, std::string_view value) {
     if (name != "sec-websocket-accept" && name != "sec-websocket-extensions") append_header(kept, name, value);
+  });
+  return kept;
+}
+
+bool is_upgrade(std::string_view method, BytesView fields) noexcept {
+  const std::string_view value = find_header(fields, "upgrade");
+  constexpr std::string_view kProtocol = "websocket";
+  return method == "GET" && value.size() == kProtocol.size() &&
+         std::equal(value.begin(), value.end(), kProtocol.begin(), [](char c, char lower) { return (c | 0x20) == lower; });
+}
+
+Bytes request_fields(BytesView fields, std::string_view key) {
+  Bytes kept;
+  append_header(kept, "sec-websocket-key", key);
+  append_header(kept, "sec-websocket-version", "13");
+  for_each_header(fields, [&](std::string_view name, std::string_view value) {
+    // No extensions: a Worker that passes a client's request on must not promise what we do not do.
+    const bool is_ours = name == "sec-websocket-key" || name == "sec-websocket-version" ||
+                         name == "sec-websocket-extensions" || name == "upgrade" || name == "connection";
+    if (!is_ours) append_header(kept, name, value);
   });
   return kept;
 }

@@ -25,6 +25,12 @@ Result<std::string> check_request(BytesView fields);
 // The fields of the 101 response: the Worker's without those that are ours, and `accept`.
 Bytes response_fields(BytesView fields, std::string_view accept);
 
+// Whether a Worker's request asks for a WebSocket; its body is then the stream of what it sends.
+bool is_upgrade(std::string_view method, BytesView fields) noexcept;
+
+// The fields of a request of ours: the caller's without those that are ours, the key and the version.
+Bytes request_fields(BytesView fields, std::string_view key);
+
 // Whether a 101 response with these fields answers the key that we sent; extensions were not asked for.
 Result<> check_response(BytesView fields, std::string_view key);
 

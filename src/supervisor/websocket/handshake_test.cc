@@ -79,5 +79,33 @@ TEST(Handshake, ChecksTheServersAnswer) {
   EXPECT_FALSE(check_response(good, key).has_value());
 }
 
+TEST(Handshake, KnowsARequestThatAsks) {
+  const auto asks = [](std::string_view method, std::string_view upgrade) {
+    Bytes fields;
+    append_header(fields, "upgrade", upgrade);
+    return is_upgrade(method, fields);
+  };
+  EXPECT_TRUE(asks("GET", "websocket"));
+  EXPECT_TRUE(asks("GET", "WebSocket"));
+  EXPECT_FALSE(asks("POST", "websocket"));
+  EXPECT_FALSE(asks("GET", "h2c"));
+  EXPECT_FALSE(asks("GET", "websocket, h2c"));
+  EXPECT_FALSE(is_upgrade("GET", {}));
+}
+
+TEST(Handshake, AsksWithItsOwnKeyAndNoExtensions) {
+  Bytes fields;
+  append_header(fields, "sec-websocket-key", "a client's");
+  append_header(fields, "sec-websocket-extensions", "permessage-deflate");
+  append_header(fields, "sec-websocket-protocol", "chat");
+  append_header(fields, "x-a", "b");
+  const Bytes ours = request_fields(fields, kKey);
+  EXPECT_EQ(find_header(ours, "sec-websocket-key"), kKey);
+  EXPECT_EQ(find_header(ours, "sec-websocket-version"), "13");
+  EXPECT_EQ(find_header(ours, "sec-websocket-protocol"), "chat");
+  EXPECT_EQ(find_header(ours, "sec-websocket-extensions").data(), nullptr);
+  EXPECT_TRUE(check_request(ours).has_value());
+}
+
 }  // namespace
 }  // namespace insula::websocket

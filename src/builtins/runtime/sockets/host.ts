@@ -3,6 +3,7 @@
 // What the runtime decides for WebSockets: by date and flags, and whose they are.
 
 import type { SocketHost } from "../../web/sockets_later.ts";
+import { fetch } from "../fetcher.ts";
 import { native } from "../native.ts";
 import { isEnabled } from "../settings.ts";
 
@@ -25,6 +26,11 @@ export const socketHost: SocketHost = {
         "handler. This is a limitation of Cloudflare Workers which allows us to improve overall performance. " +
         "(I/O type: Native)",
     );
+  },
+  connect(url, protocols) {
+    const headers: Record<string, string> = { upgrade: "websocket" };
+    if (protocols !== "") headers["sec-websocket-protocol"] = protocols;
+    return fetch(url, { headers, redirect: "manual" });
   },
   pack: (value) => native.serialize(value),
   unpack: (bytes) => native.deserialize(bytes),
