@@ -3,6 +3,7 @@
 // What is measured. Each row yields numbers from one fresh server; run.ts repeats it on both sides in turn.
 import { quantile } from '../tests/support/until.ts';
 import { Connection, load } from './client.ts';
+import { durable, sql } from './sql_rows.ts';
 import { cpuMillis, dispatcher, hello, pssBytes, type Side, start, type Subject } from './subjects.ts';
 
 export interface Metric {
@@ -145,4 +146,6 @@ export const rows: Record<string, Row> = {
   cold: coldLoad,
   memory,
   neighbour,
+  sql,
+  durable,
 };
