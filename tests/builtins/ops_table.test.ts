@@ -21,7 +21,7 @@ function implemented(): string[] {
   const names: string[] = [];
   for (const file of readdirSync(new URL("src/runner/bindings/", root))) {
     if (!file.endsWith("_ops.cc")) continue;
-    const table = /kOps = \{\{\n([^]*?)\n\}\};/.exec(read(`src/runner/bindings/${file}`));
+    const table = /kOps = (?:\{\{|std::to_array<Op>\(\{)\n([^]*?)\n\}[})];?/.exec(read(`src/runner/bindings/${file}`));
     assert.ok(table, `${file} has no table of operations`);
     for (const [, name] of table[1]!.matchAll(/\{"(\w+)", \w+\}/g)) names.push(name!);
   }

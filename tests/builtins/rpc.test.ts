@@ -39,9 +39,12 @@ exported.Class = class extends WorkerEntrypoint {
   async read(stream) { return await new Response(stream).text(); }
   async write(stream) { const writer = stream.getWriter(); await writer.write(new TextEncoder().encode("hi")); await writer.close(); }
   target() { return new (class Ordinary {})(); }
+  abort(reason) { this.ctx.abort(reason); return "went on"; }
+  session() { const { ctx } = this; return { abort() { ctx.abort(new TypeError("by an object")); } }; }
   proxy() { return new Proxy(new (class extends RpcTarget { get value() { return 7; } })(), {}); }
 };
 exported.object = { one(a, env, ctx) { return [a, typeof ctx.waitUntil]; }, four(a, b, c, d) {}, value: 5, nested: { call: () => 1 } };
+exported.tails = { tail(events, env, ctx) { log.push(events, typeof ctx.waitUntil, events[0].event.request.getUnredacted().url); } };
 exported.default = { fetch() {} };
 exported.Actor = class extends workers.DurableObject { hi() { return "hi"; } };
 `;
@@ -255,6 +258,55 @@ test("streams", async () => {
     ["hi", "closed"]);
   assert.equal(await ask("(env) => { const s = new WritableStream(); s.getWriter(); return textOf(() => env.T.write(s)); }"),
     "TypeError: This WritableStream is currently locked to a writer.");
+});
+
+test("ctx.abort() fails the call, and calls on objects of the invocation", async () => {
+  assert.equal(await ask("(env) => textOf(() => env.T.abort(new RangeError('own')))"), "RangeError: own");
+  assert.equal(await ask("(env) => textOf(() => env.T.abort())"), "Error: Worker execution was aborted due to call to ctx.abort().");
+  assert.equal(await ask("async (env) => { const session = await env.T.session(); return textOf(() => session.abort()); }"),
+    "TypeError: by an object (remote)");
+});
+
+test("a tail handler gets the events", async () => {
+  const dispatch = callee.runtime["dispatchRuntimeEvent"] as unknown as (...args: unknown[]) => void;
+  await ask("(env) => env.T.take()");
+  dispatch(999999, "tails", undefined, "tail", JSON.stringify([{ event: { request: { url: "http://a/" } }, logs: [] }]));
+  await settled();
+  const [events, typeOfWait, url] = await ask("(env) => env.T.take()") as [{ logs: unknown[] }[], string, string];
+  assert.deepEqual([events.length, events[0]!.logs, typeOfWait, url], [1, [], "function", "http://a/"]);
+});
+
+test("JSON of a stub asks nobody", async () => {
+  await settled();
+  const before = callee.finished.length;
+  assert.equal(await ask("(env) => JSON.stringify({ svc: env.T, property: env.T.x })"), '{"svc":{}}');
+  await settled();
+  assert.equal(callee.finished.length, before);
+});
+
+test("console arguments as tails hear of them", () => {
+  const tailed = new IsolateMock();
+  (tailed.runtime["prepare"] as unknown as (...args: unknown[]) => void)([], undefined, [], false, "2026-06-01", true);
+  const lines: unknown[][] = [];
+  tailed.onLog = (...line) => lines.push(line);
+  tailed.run(`const cyclic = {}; cyclic.self = cyclic;
+    console.warn("text", 1, undefined, null, 5n, Symbol("s"), [undefined], { a: { b: 1 }, u: undefined }, new Map(), new (class Own { x = 1 })(),
+      new Error("e"), new Date(0), cyclic, { get thrown() { throw 1; } });
+    console.table([1]);`);
+  assert.equal(lines[0]![0], "warn");
+  assert.deepEqual(JSON.parse(lines[0]![2] as string), ["text", 1, null, null, "5", {}, [null], { a: { b: 1 } }, "[object Map]",
+    "[object Object]", "Error: e", "1970-01-01T00:00:00.000Z", {}, {}]);
+  assert.equal(lines[1]![2], undefined);
+});
+
+test("streams and targets do not go into props, by their own texts", async () => {
+  const worker = new IsolateMock("exported.default = { fetch() {} };");
+  const texts = await worker.ask(`async () => { const all = [];
+    for (const value of [new ReadableStream(), new WritableStream(), AbortSignal.abort()]) {
+      try { workers.exports.default({ props: { value } }); all.push("taken"); } catch (error) { all.push(error.message); }
+    } return all; }`);
+  assert.deepEqual(structuredClone(texts), ["ReadableStream can only be serialized for RPC.",
+    "WritableStream can only be serialized for RPC.", "AbortSignal serialization is not enabled."]);
 });
 
 test("hostile values harm nobody else", async () => {

@@ -63,6 +63,11 @@ export class IsolateMock {
   readonly reports: string[] = [];
   readonly packed = new Map<number, Payload>();
   finished: number[] = [];
+  // In which invocation code runs now, and in which each export was given away.
+  invocation = 0;
+  readonly givenIn = new Map<number, number>();
+  // Instead of the shared log.
+  onLog: ((...line: unknown[]) => void) | null = null;
   #writing: Payload | null = null;
   #reading: Payload | null = null;
   readonly #bodies = new Map<number, Stream>();
@@ -248,6 +253,7 @@ export class IsolateMock {
       call.callee = callee;
       setImmediate(() => {
         callee.#answers.set(call.answer, call);
+        callee.invocation = on === 0 ? call.answer : on === 1 ? callee.givenIn.get(target)! : 0;
         (callee.runtime["dispatchRpc"] as Function_)(...([call.answer, on, name,
           with_ === undefined ? undefined : callee.read(with_), target, [...path],
           args === undefined ? undefined : callee.read(args)] as never[]));
@@ -272,7 +278,7 @@ export class IsolateMock {
 
   #answer(answer: number, tell: (caller: IsolateMock, number: number) => void): void {
     const call = this.#answers.get(answer);
-    if (call === undefined) throw new Error(`There is no call ${answer} to answer.`);
+    if (call === undefined) return;  // Answered before: as by ctx.abort().
     this.#answers.delete(answer);
     setImmediate(() => {
       call.caller.calls.delete(call.number);
@@ -301,6 +307,8 @@ export class IsolateMock {
     const unpack = (packed: unknown): Payload | undefined => (packed === undefined ? undefined
       : typeof packed === "number" ? this.packed.get(packed)! : kept.get(packed as Uint8Array)!);
     return {
+      invocation: (): number => this.invocation,
+      log: (...line: unknown[]): void => this.onLog?.(...line),
       rpc_call: (kind: number, capability: number, _id: string, _anonymous: number, _source: number, entrypoint: string,
         props: unknown, _cpu: number, _sub: number, path: readonly string[], args: unknown[] | undefined) =>
         this.#start(kind, capability, entrypoint, unpack(props), path, args === undefined ? undefined : this.#write(args, 1)),
@@ -314,8 +322,17 @@ export class IsolateMock {
         this.#answer(answer, (caller, number) => (caller.runtime["callFailed"] as Function_)(...([
           number, fault, name, message, remote, properties] as never[])));
       },
+      abort_invocation: (invocation: number, _fault: string, name: string, message: string, _stack: string, remote: boolean): void => {
+        if (this.#answers.has(invocation)) {
+          this.#answer(invocation, (caller, number) =>
+            (caller.runtime["callFailed"] as Function_)(...([number, "", name, message, remote, undefined] as never[])));
+        }
+      },
       payload_capability: (number: number) => add(handle(number)),
-      payload_export: (exportId: number) => add({ isolate: this, exportId, references: 0 }),
+      payload_export: (exportId: number) => {
+        this.givenIn.set(exportId, this.invocation);
+        return add({ isolate: this, exportId, references: 0 });
+      },
       payload_entrypoint: (entrypoint: string, props: unknown) =>
         add({ isolate: this, entrypoint, props: unpack(props), references: 0 }),
       payload_stream: (kind: number, body: unknown) => {

@@ -183,7 +183,9 @@ export function callFailed(
     return;
   }
   settled(entry);
-  entry.reject(errorFromHost(fault, name, message, remote));
+  // Few errors have more than their message, and only for those the part is needed.
+  entry.reject(properties === undefined ? errorFromHost(fault, name, message, remote)
+    : parts.rpc().errorOfCall(fault, name, message, remote, properties, callFailed));
 }
 
 // Called by the host when the invocation that made the call has ended.

@@ -190,7 +190,8 @@ function fail(id: number, error: unknown): void {
   dropUpgrade(id);
   const { fault, name, message, stack } = describe(error);
   native.report_exception(`Uncaught ${stack}`);
-  native.fail(id, fault, name, message, stack, fault === "");
+  const { detail } = parts.rpc().describeThrown(error, name, message);
+  native.fail(id, fault, name, message, stack, fault === "", detail);
 }
 
 // Called by the host when the caller has gone away, or the invocation must end.

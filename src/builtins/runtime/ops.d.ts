@@ -28,7 +28,11 @@ interface RuntimeOps {
     invocation: number, status: number, statusText: string, headersBlock: string, bodyKind: number, body: unknown,
     length: number,
   ): void;
-  fail(invocation: number, fault: string, name: string, message: string, stack: string, remote: boolean): void;
+  // properties: as in rpc_fail.
+  fail(
+    invocation: number, fault: string, name: string, message: string, stack: string, remote: boolean,
+    properties: Uint8Array | undefined,
+  ): void;
 
   // Calls a member of a target, or reads it when args is undefined. args: an array, serialised here and now (mode 1).
   // Returns the number of the call: runtime.rpcDone(call, value) or rpcFailed(...) answers. Throws DataCloneError (and what
@@ -39,7 +43,7 @@ interface RuntimeOps {
   ): number;
   // Answers an RPC call; value is serialised (mode 1). Throws as rpc_call does, and then it is not answered yet.
   rpc_return(answer: number, value: unknown): void;
-  // properties: packed plain data {own properties, cause}, or undefined.
+  // properties: packed data (mode 2) of what else the error has, or undefined; runtime.callFailed() gets the same bytes.
   rpc_fail(
     answer: number, fault: string, name: string, message: string, stack: string, remote: boolean,
     properties: Uint8Array | undefined,
