@@ -8,6 +8,7 @@ import { closeConnections } from '../support/http_client.ts';
 import { Insula } from '../support/insula.ts';
 import { platform } from '../support/platform.ts';
 import { residentBytes } from '../support/proc.ts';
+import { Peer } from '../support/workerd.ts';
 import { closeFrame, frame, opcode, RawSocket } from '../support/websocket_client.ts';
 
 const echo = `
@@ -270,6 +271,128 @@ for (const isolation of ['cordon', 'shared'] as const) {
     });
   });
 }
+
+// A tenant that opens a WebSocket to wherever it is told, says what it is told, and reports.
+const client = `
+const report = (socket, log) => {
+  socket.addEventListener('open', () => log.push(['open', socket.readyState, socket.protocol]));
+  socket.addEventListener('message', ({ data }) => log.push(typeof data === 'string' ? data : data.constructor.name + ' ' + (data.size ?? data.byteLength)));
+  socket.addEventListener('close', (event) => log.push(['close', event.code, event.reason, event.wasClean]));
+  socket.addEventListener('error', (event) => log.push(['error', event.message]));
+};
+const until = async (condition) => { for (let i = 0; i < 500 && !condition(); i++) await new Promise((done) => setTimeout(done, 2)); };
+export default {
+  async fetch(request) {
+    const url = new URL(request.url);
+    const target = url.searchParams.get('to');
+    const kind = url.pathname.split('/')[2];
+    const log = [];
+    if (kind === 'pass') return fetch(target.replace('ws', 'http'), request);
+    if (kind === 'constructor') {
+      const socket = new WebSocket(target, ['chat']);
+      report(socket, log);
+      await until(() => socket.readyState !== 0);
+      if (socket.readyState === 1) {
+        socket.send('hello'); socket.send(new Uint8Array(100000));
+        await until(() => log.length >= 3);
+        socket.close(3000, 'enough');
+      }
+      await until(() => socket.readyState === 3);
+      await until(() => log.length >= 4);
+      return Response.json(log);
+    }
+    try {
+      const response = await fetch(target.replace('ws', 'http'), { headers: { Upgrade: 'websocket' } });
+      const socket = response.webSocket;
+      if (!socket) return Response.json([response.status, await response.text()]);
+      report(socket, log);
+      socket.accept();
+      socket.send('first');
+      await until(() => log.length >= 1);
+      if (kind === 'leave') return Response.json(log);
+      await until(() => log.length >= 2 || kind === 'fetch');
+      socket.close(1000, 'bye');
+      await until(() => log.length >= 2);
+      return Response.json([response.status, response.headers.get('x-worker'), ...log]);
+    } catch (error) {
+      return Response.json([error.name, error.message, error.code]);
+    }
+  },
+};`;
+
+describe('outgoing websockets', () => {
+  let insula: Insula;
+  let server: Insula;
+  let peer: Peer;
+  before(async () => {
+    insula = await Insula.start(platform({ c: { source: client, outbound: 'inherit' }, blocked: client }), { flags: ['--allow-private-addresses'] });
+    server = await Insula.start(platform({ t: echo }));
+    peer = await Peer.start({ name: 'echo', source: echo });
+  });
+  after(async () => {
+    closeConnections();
+    await Promise.all([insula, server, peer].map((one) => one.stop()));
+  });
+  const ask = async (kind: string, to: string, tenant = 'c'): Promise<unknown> =>
+    JSON.parse((await insula.call(`/${tenant}/${kind}?to=${encodeURIComponent(to.replace('http', 'ws'))}`)).text);
+
+  for (const where of ['insula', 'the peer'] as const) {
+    const url = (): string => (where === 'insula' ? server.url : peer.url);
+    it(`fetch() opens one to ${where}`, async () => {
+      assert.deepEqual(await ask('fetch', `${url()}/t/echo`), [101, 'yes', 'first', ['close', 1000, 'bye', true]]);
+    });
+
+    it(`the constructor opens one to ${where}`, async () => {
+      assert.deepEqual(await ask('constructor', `${url()}/t/echo`),
+        [['open', 1, 'chat'], 'hello', 'Blob 100000', ['close', 3000, 'enough', true]]);
+    });
+
+    it(`hears the close of ${where}`, async () => {
+      assert.deepEqual(await ask('closed', `${url()}/t/closer`), [101, 'yes', ['close', 3001, 'first', true]]);
+    });
+
+    it(`an ordinary answer of ${where} is one`, async () => {
+      assert.deepEqual(await ask('fetch', `${url()}/t/plain`), [200, 'plain websocket true']);
+      const log = await ask('constructor', `${url()}/t/plain`) as unknown[][];
+      assert.match(String(log[0]![1]), /expected server to reply with HTTP status code 101 \(switching protocols\), but received 200/);
+      assert.deepEqual(log[1], ['close', 1006, 'Failed to establish websocket connection', false]);
+    });
+
+    it(`passes a client through to ${where}`, async () => {
+      const socket = await RawSocket.open(insula.url, `/c/pass?to=${encodeURIComponent(url().replace('http', 'ws'))}/t/echo`,
+        { 'Sec-WebSocket-Extensions': 'permessage-deflate' });
+      assert.equal(socket.status, 101);
+      socket.text('through');
+      assert.equal((await socket.next()).data.toString(), 'through');
+      socket.send(frame(opcode.binary, new Uint8Array(200000)));
+      assert.equal((await socket.next()).data.length, 200000);
+      socket.send(closeFrame(3005, 'done'));
+      assert.deepEqual(await socket.rest(), ['close:3005:done']);
+    });
+  }
+
+  it('one outlives the response, and ends with its process', async () => {
+    assert.deepEqual(await ask('leave', `${server.url}/t/echo?id=left`), ['first']);
+    assert.equal((await server.call('/t/log?id=left')).text, '[]');
+    for (const { pid, role } of insula.runners()) {
+      if (role.startsWith('tenants')) process.kill(pid, 'SIGKILL');
+    }
+    assert.deepEqual(await logOf(server, 'left'), [['echo', 'close', 1006, 'WebSocket disconnected without sending Close frame.', false]]);
+  });
+
+  it('is refused where fetch() is', async () => {
+    const [name, message] = await ask('fetch', `${server.url}/t/echo`, 'blocked') as string[];
+    assert.equal(name, 'Error');
+    assert.match(message!, /not permitted to access the internet/);
+    const log = await ask('constructor', `${server.url}/t/echo`, 'blocked') as unknown[][];
+    assert.match(String(log[0]![1]), /not permitted to access the internet/);
+  });
+
+  it('tells of a server that is not there', async () => {
+    assert.deepEqual(await ask('constructor', 'ws://127.0.0.1:1/'),
+      [['error', 'Uncaught Error: Network connection lost.'], ['close', 1006, 'Failed to establish websocket connection', false]]);
+  });
+});
 
 describe('many websockets', () => {
   let insula: Insula;
