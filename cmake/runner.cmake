@@ -4,7 +4,7 @@ enable_language(ASM)
 room(engine V8 USES base)
 room(runner/isolate V8 USES base protocol engine)
 room(runner/modules V8 USES base protocol runner/isolate)
-room(runner/bindings V8 USES base runner/isolate)
+room(runner/bindings V8 USES base runner/actors runner/isolate)
 room(runner/worker V8 USES base engine runner/isolate runner/modules runner/bindings)
 room(runner/host USES base protocol sandbox runner/worker)
 

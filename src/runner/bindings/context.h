@@ -19,6 +19,14 @@
 
 namespace insula::runner {
 
+namespace actors {
+class ActorStorage;
+}
+class SqlRows;  // sql_rows.h
+
+// What a native call wants of an actor's storage. UnconfirmedWrite: what the actor says need not wait for it.
+enum class StorageUse : std::uint8_t { Read, Write, UnconfirmedWrite };
+
 struct Invocation {
   std::uint32_t id = 0;
   ReplyTo reply_to;
@@ -152,6 +160,11 @@ class WorkerContext {
   PayloadWriter* payload_writer = nullptr;
   PayloadReader* payload_reader = nullptr;
 
+  // ---- Storage of the actors that are open here, by their numbers
+  // Null with an exception pending when it is not open.
+  actors::ActorStorage* use_storage(std::uint32_t actor, StorageUse use);
+  std::shared_ptr<SqlRows> sql_rows;  // made by the first query
+
   // ---- Bodies: complete bytes or streams that came in, named by numbers.
   struct Incoming {
     HostBody body;
@@ -235,6 +248,12 @@ class WorkerContext {
     std::uint32_t invocation = 0;
   };
   std::unordered_map<std::uint32_t, Packed> packed_;
+  struct OpenStorage {
+    std::shared_ptr<actors::ActorStorage> storage;
+    bool is_used = false;       // in this turn: it is committed at its end
+    bool holds_output = false;  // ... and what the actor says waits for that
+  };
+  std::unordered_map<std::uint32_t, OpenStorage> storages_;
   void forget_answer(std::uint32_t id);
   void tell_tails(Invocation& invocation);
   void end_capabilities(Invocation& invocation, Leftovers& leftovers);

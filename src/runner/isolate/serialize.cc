@@ -74,7 +74,7 @@ class WriteDelegate final : public v8::ValueSerializer::Delegate {
   bool HasCustomHostObject(v8::Isolate*) override { return true; }
   // Asked of what V8 knows no format of its own for, and of errors.
   v8::Maybe<bool> IsHostObject(v8::Isolate* isolate, v8::Local<v8::Object> object) override {
-    if (object->IsNativeError()) return v8::Just(classes_ == Classes::Reduce);
+    if (object->IsNativeError()) return v8::Just(classes_ == Classes::Reduce || mode_ == CloneMode::Stored);
     if (object->IsArray() || object->IsFunction() || object->IsProxy()) return v8::Just(false);
     if (object->GetPrototypeV2() == plain_) return v8::Just(false);
     if (classes_ == Classes::Reduce) return v8::Just(true);
@@ -84,7 +84,7 @@ class WriteDelegate final : public v8::ValueSerializer::Delegate {
     return v8::Just(name->IsString());
   }
   v8::Maybe<bool> WriteHostObject(v8::Isolate* isolate, v8::Local<v8::Object> object) override {
-    if (classes_ == Classes::Reduce) return reduce(isolate, object);
+    if (classes_ == Classes::Reduce || mode_ == CloneMode::Stored) return reduce(isolate, object);
     v8::Local<v8::Value> class_name;
     if (!ask_runtime(isolate, "platformClassOf", object).ToLocal(&class_name)) return v8::Nothing<bool>();
     const std::string name =
@@ -207,7 +207,10 @@ bool write(v8::Isolate* isolate, v8::Local<v8::Value> value, Classes classes, Cl
 }  // namespace
 
 bool serialize_value(v8::Isolate* isolate, v8::Local<v8::Value> value, CloneMode mode, Bytes& out) {
-  return write(isolate, value, mode == CloneMode::Kept ? Classes::Refuse : Classes::Reduce, mode, {}, out);
+  const Classes classes = mode == CloneMode::Kept     ? Classes::Refuse
+                          : mode == CloneMode::Stored ? Classes::MakePlain
+                                                      : Classes::Reduce;
+  return write(isolate, value, classes, mode, {}, out);
 }
 
 v8::MaybeLocal<v8::Value> deserialize_value(v8::Isolate* isolate, BytesView bytes) {

@@ -14,8 +14,9 @@
 
 namespace insula::runner {
 
-// Kept: plain data only. Rpc: arguments and results, at most kRpcBytesMax. Env: env and props.
-enum class CloneMode : std::uint8_t { Kept = 0, Rpc = 1, Env = 2 };
+// Kept: plain data only. Rpc: arguments and results, at most kRpcBytesMax. Env: env and props. Stored: plain data and errors,
+// and instances of the Worker's own classes as plain objects.
+enum class CloneMode : std::uint8_t { Kept = 0, Rpc = 1, Env = 2, Stored = 3 };
 
 bool serialize_value(v8::Isolate* isolate, v8::Local<v8::Value> value, CloneMode mode, Bytes& out);
 // Any bytes may come, also a liar's: what they cannot mean is an exception.

@@ -18,6 +18,7 @@ export interface ReducedError {
   name: string;
   message: string;
   own?: Record<string, unknown>;  // own properties, with the cause
+  stack?: string;  // of one that is stored
 }
 
 // What rides with a thrown error beside its name and message.
@@ -72,6 +73,14 @@ export function reduceError(error: Error): ReducedError {
   return { kind: "error", name, message, own };
 }
 
+// An error that its own Worker keeps.
+export function reduceStoredError(error: Error): ReducedError {
+  const reduced = reduceError(error);
+  const { stack } = error;
+  if (typeof stack === "string") reduced.stack = stack;
+  return reduced;
+}
+
 // A property's value with markers where the serialiser needs them.
 function sendable(value: unknown): unknown {
   const message = currentMessage();
@@ -84,7 +93,7 @@ export function reviveError(data: ReducedError): Error {
   if (kind === "dom") return new DOMException(message, name);
   const error = errorOf(name, message);
   // The frames are those of the runtime: where a value was received says nothing.
-  const stack = message === "" ? name : `${name}: ${message}`;
+  const stack = typeof data.stack === "string" ? data.stack : message === "" ? name : `${name}: ${message}`;
   defineProperty(error, "stack", { value: stack, writable: true, enumerable: false, configurable: true });
   if (isObject(own)) takeOver(error, own, kind !== "old");
   return error;

@@ -25,13 +25,13 @@ import { native } from "../native.ts";
 import { isUncalledExport } from "../exports.ts";
 import { addExport } from "./exported.ts";
 import { arrive, heldHandle } from "./held.ts";
-import { isNativeError, type ReducedError, reduceError, reviveError } from "./error_values.ts";
+import { isNativeError, type ReducedError, reduceError, reduceStoredError, reviveError } from "./error_values.ts";
 import { areStubsDuplicated, beforeWhatCannotBeUndone, currentMessage, Marker, type Message } from "./message.ts";
 import { isTarget } from "./members.ts";
 import { classNameOf, internalsOf, heldBy } from "./stubs.ts";
 import { lockedReadable, receivedReadable, receivedWritable, sendReadable, sendWritable } from "./streams.ts";
 
-// Tags of the format.
+// Tags of the format. Values in actors' storage have kError in them: it may not change.
 const kStub = 1;
 const kError = 3;
 const kHeaders = 4;
@@ -42,13 +42,18 @@ const kReadable = 8;
 const kWritable = 9;
 
 const kModeKept = 2;
+const kModeStored = 3;
 const kBadProxy = "Proxy could not be serialized because it is not a valid RPC receiver type. The Proxy must emulate " +
   "either a plain object or an RpcTarget, as indicated by the Proxy's prototype chain.";
 
 type Reduced = readonly [tag: number, data: unknown];
 
-// Called by the host's serialiser. mode: 1 RPC, 2 env and props.
+// Called by the host's serialiser. mode: 1 RPC, 2 env and props, 3 storage.
 export function reduce(object: object, mode: number): Reduced {
+  if (mode === kModeStored) {
+    if (!isNativeError(object)) throw refusal(object);
+    return [kError, reduceStoredError(object)];
+  }
   const message = currentMessage();
   if (message === null) throw refusal(object);
   if (object instanceof Marker) return reduceMarked(object.value, message);
