@@ -160,6 +160,7 @@ protocol::Frame frame_from(Piece& piece) {
     case 10: return protocol::Code{piece.number(), protocol::ErrorInfo{}};
     case 11: return protocol::LogLine{piece.number(), piece.number(), "log", "x", false};
     case 12: return protocol::Release{piece.number()};
+    case 13: return protocol::Splice{piece.number(), piece.number()};
     default: return protocol::Pong{piece.number()};
   }
 }
