@@ -61,6 +61,10 @@ inline constexpr std::size_t kRpcCallsPerWorkerMax = 4096;       // in flight
 inline constexpr std::size_t kRunnerQueueBytesMax = 192 * kMiB;  // unsent towards one runner before it counts as stuck
 inline constexpr milliseconds kRunnerHeartbeatMax{2000};
 
+// Actors: Durable Objects and facets (threat-model.md, spec/durable-objects.md section 5).
+inline constexpr std::uint64_t kActorBytesMax = 10 * std::uint64_t{kGiB};  // of one database
+inline constexpr std::size_t kActorsPerRunnerMax = 8192;                    // open at a time: three descriptors each
+
 // HTTP, client side (threat-model.md sections 6 and 9).
 struct HttpLimits {
   std::size_t target_bytes_max = 16 * kKiB;

@@ -188,5 +188,109 @@ TEST(Frames, PropsAndEnvCarryNoStreams) {
   EXPECT_FALSE(Journey(call_with(std::move(arguments))).frame.has_value());
 }
 
+TEST(Frames, CallsOnActorsKeepTheirAddresses) {
+  Invoke invoke;
+  invoke.target.kind = Target::Kind::Own;
+  invoke.target.number = 4;
+  invoke.target.actor = 5;
+  invoke.target.object = "ab";
+  invoke.target.object_name = "name";
+  invoke.target.facet = {6, "facet", "id", "id name", 1 << 20};
+  Payload payload;
+  payload.bytes = "value";
+  payload.capabilities.push_back(sender_hosted(3));
+  invoke.call = EngineCall{"facet.clone", R"({"from":"a"})", payload};
+  const Journey journey(invoke);
+  const Target& target = journey.as<Invoke>().target;
+  EXPECT_EQ(target.kind, Target::Kind::Own);
+  EXPECT_EQ(target.number, 4u);
+  EXPECT_EQ(target.actor, 5u);
+  EXPECT_EQ(target.object, "ab");
+  EXPECT_EQ(target.object_name, "name");
+  EXPECT_EQ(target.facet.parent, 6u);
+  EXPECT_EQ(target.facet.name, "facet");
+  EXPECT_EQ(target.facet.id_text, "id");
+  EXPECT_EQ(target.facet.id_name, "id name");
+  EXPECT_EQ(target.facet.quota_bytes, 1u << 20);
+  const auto& engine = std::get<EngineCall>(journey.as<Invoke>().call);
+  EXPECT_EQ(engine.operation, "facet.clone");
+  EXPECT_EQ(engine.detail, R"({"from":"a"})");
+  EXPECT_EQ(engine.payload.bytes, "value");
+  ASSERT_EQ(engine.payload.capabilities.size(), 1u);
+  EXPECT_EQ(engine.payload.capabilities[0].number, 3u);
+}
+
+TEST(Frames, AnEventMayCarryAValue) {
+  Invoke invoke;
+  invoke.target.kind = Target::Kind::OwnActor;
+  invoke.target.actor = 9;
+  Payload payload;
+  payload.bytes = "value";
+  invoke.call = EventCall{"workflow", "{}", payload};
+  const Journey journey(invoke);
+  EXPECT_EQ(journey.as<Invoke>().target.kind, Target::Kind::OwnActor);
+  EXPECT_EQ(journey.as<Invoke>().target.actor, 9u);
+  EXPECT_EQ(std::get<EventCall>(journey.as<Invoke>().call).payload.bytes, "value");
+}
+
+TEST(Frames, AnswersOfEnginesSurvive) {
+  Return outcome;
+  outcome.question = 7;
+  outcome.outcome = EngineResult{"{}", {"a", "", "ccc"}};
+  const Journey journey(outcome);
+  const auto& result = std::get<EngineResult>(journey.as<Return>().outcome);
+  EXPECT_EQ(result.detail, "{}");
+  EXPECT_EQ(result.payloads, (std::vector<BytesView>{"a", "", "ccc"}));
+}
+
+TEST(Frames, TheLifeOfAnActorSurvives) {
+  Payload props;
+  props.bytes = "props";
+  OpenActor open{5, 6, "Counter", props, "id", "name", "uid", 7, "facet", true, 8, 2, kActorDescriptors};
+  const Journey opened(open);
+  const auto& frame = opened.as<OpenActor>();
+  EXPECT_EQ(frame.actor, 5u);
+  EXPECT_EQ(frame.worker, 6u);
+  EXPECT_EQ(frame.class_name, "Counter");
+  EXPECT_EQ(frame.props.bytes, "props");
+  EXPECT_EQ(frame.id, "id");
+  EXPECT_EQ(frame.name, "name");
+  EXPECT_EQ(frame.namespace_uid, "uid");
+  EXPECT_EQ(frame.parent, 7u);
+  EXPECT_EQ(frame.facet_name, "facet");
+  EXPECT_TRUE(frame.is_facet);
+  EXPECT_EQ(frame.quota_bytes, 8u);
+  EXPECT_EQ(frame.depth, 2u);
+  EXPECT_EQ(frame.descriptors, 3u);
+
+  const Journey closed(ActorClosed{5, "why"});
+  EXPECT_EQ(closed.as<ActorClosed>().actor, 5u);
+  EXPECT_EQ(closed.as<ActorClosed>().reason, "why");
+  const Journey close(CloseActor{6, "stop"});
+  EXPECT_EQ(close.as<CloseActor>().actor, 6u);
+  EXPECT_EQ(close.as<CloseActor>().reason, "stop");
+  const Journey facet(FacetClosed{7, "name"});
+  EXPECT_EQ(facet.as<FacetClosed>().parent, 7u);
+  EXPECT_EQ(facet.as<FacetClosed>().name, "name");
+}
+
+TEST(Frames, BindingsOfObjectsAndWorkflowsSurvive) {
+  Load load;
+  const std::string key(32, 'k');
+  load.bindings.push_back({"COUNTERS", Binding::Kind::Namespace, "Counter", 3, key});
+  load.bindings.push_back({"", Binding::Kind::Namespace, "Other", 4, key});
+  load.bindings.push_back({"ORDERS", Binding::Kind::Workflow, {}, 5, {}});
+  const Journey journey(load);
+  const auto& bindings = journey.as<Load>().bindings;
+  ASSERT_EQ(bindings.size(), 3u);
+  EXPECT_EQ(bindings[0].kind, Binding::Kind::Namespace);
+  EXPECT_EQ(bindings[0].text, "Counter");
+  EXPECT_EQ(bindings[0].capability, 3u);
+  EXPECT_EQ(bindings[0].key, key);
+  EXPECT_EQ(bindings[1].name, "");
+  EXPECT_EQ(bindings[2].kind, Binding::Kind::Workflow);
+  EXPECT_EQ(bindings[2].capability, 5u);
+}
+
 }  // namespace
 }  // namespace insula::protocol

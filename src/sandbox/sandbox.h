@@ -50,7 +50,7 @@ struct LockDownPolicy {
   std::size_t file_bytes_max = 0;        // RLIMIT_FSIZE; 0: no file but stderr can grow, and that by 64 MiB
   std::size_t descriptors_max = 64;      // RLIMIT_NOFILE
   std::vector<int> kept_fds;             // all others above 2 are closed
-  bool allow_database_files = false;     // pread/pwrite/fsync/ftruncate on descriptors that were passed (later)
+  bool allow_database_files = false;     // pread/pwrite/fsync/ftruncate on descriptors that are passed later
 };
 
 // Gives up everything else, for every thread of this process: empty root, no capabilities, no_new_privs, rlimits,

@@ -140,7 +140,7 @@ void Actor::open(const std::shared_ptr<fleet::Session>& session, protocol::Worke
   // The parent may have closed while this was opened; then its callers have gone with it.
   if (is_facet() && !parent_->is_open()) return fail(fleet::error_of(Fault::IsolateLost));
   const protocol::ActorId actor = session->add_actor(worker, self);
-  if (actor == 0) return fail(fleet::error_of(Fault::RunnerLost));
+  if (actor == 0) return fail(fleet::error_of(session->is_open() ? Fault::Overloaded : Fault::RunnerLost));
   session_ = session;
   worker_ = worker;
   actor_ = actor;

@@ -95,7 +95,10 @@ class DirectoryTest : public ::testing::Test, public fleet::SessionEvents, publi
     all->set_host("platform", host);
   }
   void restart() {
-    for (const auto& runner : runners) runner.session->close({});
+    for (const auto& runner : runners) {
+      runner.session->close({});
+      runner.peer->descriptors.clear();  // as a process that has ended
+    }
     all.reset();
     store.reset();
     make();

@@ -126,7 +126,7 @@ std::shared_ptr<WorkerOwner> Session::owner_of(protocol::WorkerId worker) {
 // ---- Actors
 
 protocol::ActorId Session::add_actor(protocol::WorkerId worker, std::shared_ptr<ActorOwner> owner) {
-  if (!is_open_ || workers_.find(worker) == nullptr) return 0;
+  if (!is_open_ || workers_.find(worker) == nullptr || actors_.size() >= kActorsPerRunnerMax) return 0;
   const protocol::ActorId number = actors_.insert();
   if (ActorRecord* const record = actors_.find(number)) *record = {std::move(owner), worker};
   return number;
