@@ -86,7 +86,7 @@ void respond(const Info& info) {
   give_answer(context, number_at(info, 0), std::move(result));
 }
 
-// fail(invocation, fault, name, message, stack, remote)
+// fail(invocation, fault, name, message, stack, remote, properties)
 void fail(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
   CallError error;
@@ -95,6 +95,7 @@ void fail(const Info& info) {
   error.message = text_at(info, 3);
   error.stack = text_at(info, 4);
   error.remote = info[5]->IsTrue();
+  error.properties = Bytes(view_of(info[6]));
   give_answer(context, number_at(info, 0), std::move(error));
 }
 

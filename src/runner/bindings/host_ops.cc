@@ -177,7 +177,12 @@ void log(const Info& info) {
 
 // report_exception(text): an error that nobody handled.
 void report_exception(const Info& info) {
-  write_log(WorkerContext::of(info.GetIsolate()), "error", to_utf8(info.GetIsolate(), info[0]), true);
+  auto& context = WorkerContext::of(info.GetIsolate());
+  std::string text = to_utf8(info.GetIsolate(), info[0]);
+  if (Invocation* invocation = context.current(); invocation != nullptr && invocation->tail != nullptr) {
+    invocation->tail->add_uncaught(text);
+  }
+  write_log(context, "error", std::move(text), true);
 }
 
 void promise_state(const Info& info) {

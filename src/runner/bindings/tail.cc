@@ -119,6 +119,7 @@ void TailRecord::add_log(std::string_view level, std::string_view message) {
 void TailRecord::add_exception(std::string_view name, std::string_view message, std::string_view stack) {
   if (stack.size() > kStackBytesMax) stack = {};
   if (!take(name.size() + message.size() + stack.size())) return;
+  last_exception_ = message;
   if (!exceptions_.empty()) exceptions_ += ',';
   exceptions_ += "{\"timestamp\":";
   append_number(exceptions_, std::floor(engine::real_wall_millis()));
@@ -133,6 +134,20 @@ void TailRecord::add_exception(std::string_view name, std::string_view message, 
   exceptions_ += '}';
 }
 
+void TailRecord::add_uncaught(std::string_view line) {
+  constexpr std::string_view kUncaught = "Uncaught ";
+  constexpr std::string_view kInWaitUntil = "(in waitUntil) ";
+  if (!line.starts_with(kUncaught)) return;
+  line.remove_prefix(kUncaught.size());
+  if (line.starts_with(kInWaitUntil)) line.remove_prefix(kInWaitUntil.size());
+  if (line.starts_with('(')) return;  // in a promise: no exception in the contract's sense
+  const std::size_t stack = std::min(line.find("\n    at "), line.size());
+  const std::string_view first = line.substr(0, stack);
+  const std::size_t colon = first.find(": ");
+  const bool has_name = colon != first.npos && first.substr(0, colon).find_first_of(" \n") == first.npos;
+  add_exception(has_name ? first.substr(0, colon) : "Error", has_name ? first.substr(colon + 2) : first, line);
+}
+
 void TailRecord::set_answer(const Outcome& outcome) {
   if (is_fault_) return;
   if (const auto* response = std::get_if<FetchResult>(&outcome)) {
@@ -140,7 +155,10 @@ void TailRecord::set_answer(const Outcome& outcome) {
   } else if (const auto* error = std::get_if<CallError>(&outcome); error != nullptr && is_fetch_) {
     // An RPC call that throws has told its caller: the contract calls that "ok".
     outcome_ = "exception";
-    add_exception(error->name, error->message, error->stack);
+    // The log has told of it a moment ago.
+    if (exceptions_.empty() || last_exception_ != error->message) {
+      add_exception(error->name, error->message, error->stack);
+    }
   }
 }
 

@@ -20,6 +20,8 @@ class TailRecord {
   // `message`: JSON of the list of arguments.
   void add_log(std::string_view level, std::string_view message);
   void add_exception(std::string_view name, std::string_view message, std::string_view stack);
+  // What the log says of an error that nobody handled: "Uncaught NAME: MESSAGE", and the stack in the lines below.
+  void add_uncaught(std::string_view line);
   void set_answer(const Outcome& outcome);
   // What the runtime itself made of the invocation; nothing that comes after changes it.
   void set_fault(std::string_view fault, std::string_view message);
@@ -37,6 +39,7 @@ class TailRecord {
   std::string event_;  // without its end
   std::string logs_;
   std::string exceptions_;
+  std::string last_exception_;  // its message
   std::string_view outcome_ = "ok";
   bool is_fault_ = false;
   bool is_truncated_ = false;
