@@ -29,6 +29,14 @@
 namespace insula {
 namespace {
 
+// What the databases of actors need, whose descriptors come over the socket: the log may outgrow the database for a
+// while.
+void allow_actors(sandbox::LockDownPolicy& policy) {
+  policy.allow_database_files = true;
+  policy.file_bytes_max = kActorBytesMax + 1 * kGiB;
+  policy.descriptors_max = 64 + 3 * kActorsPerRunnerMax;
+}
+
 using runner::HostOptions;
 
 // Parses "--name=number" into `value`. False when the argument has another name.
@@ -105,6 +113,7 @@ int run(int argc, char** argv) {
   if (flags.sandbox) {
     sandbox::LockDownPolicy policy;
     policy.kept_fds = {protocol::kRunnerSocketFd, host->wake_descriptor()};
+    allow_actors(policy);
     if (statm >= 0) policy.kept_fds.push_back(statm);
     auto locked = sandbox::lock_down(policy);
     if (!locked) {
@@ -136,6 +145,7 @@ int probe(const char* snapshot_path) {
   host->start_threads();
   sandbox::LockDownPolicy policy;
   policy.kept_fds = {ends[0], host->wake_descriptor()};
+  allow_actors(policy);
   const auto layers = sandbox::lock_down(policy);
   if (!layers) {
     std::fprintf(stderr, "insula runner: %s\n", layers.error().message().c_str());
