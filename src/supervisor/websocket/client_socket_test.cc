@@ -69,6 +69,9 @@ class Holder final : public io::MessageSink {
 
 class ClientSocketTest : public http::ServerTest {
  protected:
+  // Before the holders, which hear of the end.
+  void TearDown() override { server.reset(); }
+
   // Upgrades one client; its socket is `socket`, its holder `holder`.
   void open(std::size_t window = kSocketWindowBytes, int receive_buffer_bytes = 0) {
     handler.reaction = [this, window](std::shared_ptr<Exchange> exchange) {
@@ -514,7 +517,7 @@ TEST_F(ClientSocketTest, ManySocketsAtOnce) {
     return true;
   }));
   clients.clear();
-  EXPECT_TRUE(run_until([&] { return server->connection_count() == 0; }));
+  ASSERT_TRUE(run_until([&] { return server->connection_count() == 0; }));
   for (const auto& one : holders) EXPECT_EQ(one->gone.size(), 1U);
 }
 

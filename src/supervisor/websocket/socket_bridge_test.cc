@@ -147,7 +147,16 @@ class WorkerSide final : public io::ByteSink {
 
 class SocketBridgeTest : public testing::Test {
  protected:
+  // A bridge that is still open keeps itself alive.
+  void TearDown() override {
+    const auto open_one = opened.lock();
+    if (open_one == nullptr) return;
+    socket->sink->on_gone(Error(ErrorCode::Cancelled, "the test is over"));
+    open_one->stop();
+  }
+
   void open() {
+    opened = bridge;
     bridge->attach(up);
     bridge->open(socket, down);
   }
@@ -161,6 +170,7 @@ class SocketBridgeTest : public testing::Test {
   std::shared_ptr<FakeSocket> socket = std::make_shared<FakeSocket>();
   std::shared_ptr<FakeSource> down = std::make_shared<FakeSource>();
   WorkerSide up;
+  std::weak_ptr<SocketBridge> opened;
 };
 
 TEST_F(SocketBridgeTest, PassesMessagesBothWays) {
