@@ -17,7 +17,10 @@ const root = path.resolve(import.meta.dirname, "..");
 const source = path.join(root, "src/builtins");
 
 // Names are those of src/builtins/internal/parts.d.ts.
-const parts = { rpc: "runtime/rpc/rpc_part.ts", sockets: "runtime/sockets/sockets_part.ts", streams: "web/streams_part.ts" };
+const parts = {
+  rpc: "runtime/rpc/rpc_part.ts", sockets: "runtime/sockets/sockets_part.ts", streams: "web/streams_part.ts",
+  workflows: "runtime/workflows/workflows_part.ts",
+};
 
 const options = {
   bundle: true,

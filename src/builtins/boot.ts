@@ -14,6 +14,7 @@ import {
   adopt, cancelInvocation, dispatchFetch, dispatchFetchOn, dispatchRpc, dispatchRuntimeEvent, endInvocation,
   rejectionHandled, unhandledRejection,
 } from "./runtime/dispatch.ts";
+import { engineDone } from "./runtime/engine_calls.ts";
 import { faultError, newDataCloneError } from "./runtime/errors.ts";
 import { fetch, revive } from "./runtime/fetcher.ts";
 import { needCode } from "./runtime/loader.ts";
@@ -36,7 +37,7 @@ const rpcDone = (call: number, value: unknown): void => parts.rpc().rpcDone(call
 
 export {
   adopt, builtinModule, callDone, callFailed, cancelInvocation, dispatchFetch, dispatchFetchOn, dispatchRpc,
-  dispatchRuntimeEvent, dropCall, dropTimer, endInvocation, faultError, finishAnswer, fireTimer, lazyGlobal, needCode,
+  dispatchRuntimeEvent, dropCall, dropTimer, endInvocation, engineDone, faultError, finishAnswer, fireTimer, lazyGlobal, needCode,
   newDataCloneError, platformClassOf, prepare, reduce, rejectionHandled, releaseExport, revive, rpcDone,
   unhandledRejection, writerStopped,
 };

@@ -46,6 +46,15 @@ interface Call {
   answer: number;
 }
 
+export interface EngineCall {
+  call: number;
+  capability: number;
+  operation: string;
+  detail: Record<string, unknown>;
+  payload: Uint8Array | undefined;
+  done(answer: object, ...payloads: Uint8Array[]): void;
+}
+
 let lastNumber = 0;
 
 function release(capability: Capability): void {
@@ -68,13 +77,18 @@ export class IsolateMock {
   readonly givenIn = new Map<number, number>();
   // Instead of the shared log.
   onLog: ((...line: unknown[]) => void) | null = null;
+  // The engine that is asked by engine_call().
+  onEngineCall: ((asked: EngineCall) => void) | null = null;
   #writing: Payload | null = null;
   #reading: Payload | null = null;
   readonly #bodies = new Map<number, Stream>();
   readonly #writers = new Map<number, Stream>();
 
   // `source`: the text of a module without imports: what it needs stands in `workers`.
-  constructor(source = "", options: { date?: string; flags?: string[]; env?: Record<string, unknown> } = {}) {
+  constructor(
+    source = "",
+    options: { date?: string; flags?: string[]; env?: Record<string, unknown>; bindings?: readonly (readonly unknown[])[] } = {},
+  ) {
     const made = new Map<string, unknown>();
     const base = (globalThis as unknown as { ops: Record<string, Function_> }).ops;
     vm.runInContext("delete globalThis.console", this.context);
@@ -102,10 +116,12 @@ export class IsolateMock {
     this.runtime = (this.run(core) as (native: object) => Runtime)(native);
     const env = Object.entries(options.env ?? {});
     (this.runtime["prepare"] as Function_)(...([
-      env.map(([name, target]) => [name, 3, "", this.addHandle(target as Capability)]), undefined, options.flags ?? [], false,
+      [...env.map(([name, target]) => [name, 3, "", this.addHandle(target as Capability)]), ...(options.bindings ?? [])], undefined, options.flags ?? [], false,
       options.date ?? "2026-06-01"] as never[]));
     const workers = (this.runtime["builtinModule"] as (name: string) => object)("cloudflare:workers");
     (this.context as Record<string, unknown>)["workers"] = workers;
+    (this.context as Record<string, unknown>)["workflows"] =
+      (this.runtime["builtinModule"] as (name: string) => object)("cloudflare:workflows");
     const namespace = this.run(`(() => { const exported = {}; ${source}; return exported; })()`);
     const complaint = (this.runtime["adopt"] as (namespace: unknown) => string | undefined)(namespace);
     if (complaint !== undefined) throw new Error(complaint);
@@ -177,6 +193,11 @@ export class IsolateMock {
     } finally {
       this.#writing = outer;
     }
+  }
+
+  // The value behind bytes that this isolate has packed.
+  take(bytes: Uint8Array): unknown {
+    return this.read(kept.get(bytes)!);
   }
 
   // Reads a payload into this isolate's world; its references become handles.
@@ -377,6 +398,21 @@ export class IsolateMock {
       deserialize: (bytes: Uint8Array) => this.read(kept.get(bytes)!),
       pack_drop: (number: number) => this.packed.delete(number),
       pack_size: () => 100,
+      serialize: (value: unknown) => {
+        const bytes = new Uint8Array(1);
+        kept.set(bytes, this.#write(value, 0));
+        return bytes;
+      },
+      engine_call: (_kind: number, capability: number, _actor: number, operation: string, detail: string,
+        payload: Uint8Array | undefined): number => {
+        const call = ++lastNumber;
+        const done = (answer: object, ...payloads: Uint8Array[]): void => {
+          setImmediate(() => (this.runtime["engineDone"] as Function_)(...([call, JSON.stringify(answer), payloads] as never[])));
+        };
+        const asked = { call, capability, operation, detail: JSON.parse(detail) as Record<string, unknown>, payload, done };
+        setImmediate(() => this.onEngineCall!(asked));
+        return call;
+      },
       hold: () => {},
       release: () => {},
       stream_open: () => {

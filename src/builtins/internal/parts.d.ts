@@ -8,5 +8,6 @@
 declare const parts: {
   rpc(): typeof import("../runtime/rpc/rpc_part.ts");
   sockets(): typeof import("../runtime/sockets/sockets_part.ts");
+  workflows(): typeof import("../runtime/workflows/workflows_part.ts");
   streams(): typeof import("../web/streams_part.ts");
 };

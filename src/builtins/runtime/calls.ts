@@ -15,6 +15,7 @@ import {
 import { type Response, responseFromHost } from "../web/response.ts";
 import { URL } from "../web/url.ts";
 import { outgoing } from "./bodies.ts";
+import { dropEngineCall, engineFailed } from "./engine_calls.ts";
 import { errorFromHost } from "./errors.ts";
 import { native } from "./native.ts";
 import { addWebSocket, isUpgrade } from "./sockets/upgrades.ts";
@@ -179,6 +180,7 @@ export function callFailed(
 ): void {
   const entry = take(call);
   if (entry === undefined) {
+    if (engineFailed(call, fault, name, message, remote)) return;
     parts.rpc().rpcFailed(call, fault, name, message, remote, properties);
     return;
   }
@@ -190,5 +192,5 @@ export function callFailed(
 
 // Called by the host when the invocation that made the call has ended.
 export function dropCall(call: number): void {
-  if (take(call) === undefined) parts.rpc().dropRpcCall(call);
+  if (take(call) === undefined && !dropEngineCall(call)) parts.rpc().dropRpcCall(call);
 }

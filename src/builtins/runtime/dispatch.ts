@@ -12,6 +12,7 @@ import { PromiseRejectionEvent } from "../web/event_classes.ts";
 import { dispatch, hasListeners } from "../web/events.ts";
 import { globalEvents } from "../web/index.ts";
 import { outgoing } from "./bodies.ts";
+import { forgetProps, noteProps } from "./caller_props.ts";
 import { ExecutionContext } from "./context.ts";
 import { describe, faultError } from "./errors.ts";
 import { setExports } from "./exports.ts";
@@ -75,14 +76,21 @@ function setEngineClass(name: string, base: "DurableObject" | "WorkflowEntrypoin
   mapSet(engineClasses, name, { base, value: value as never });
 }
 
+// A dispatcher may call run() of a tenant's workflow class.
+function workflowClass(name: string): Entrypoint | undefined {
+  const found = mapGet(engineClasses, name);
+  return found?.base === "WorkflowEntrypoint" ? { kind: "class", value: found.value } : undefined;
+}
+
 // The entrypoint of this name, for one invocation.
 function receiverFor(name: string, id: number, props: unknown): Receiver {
-  const entrypoint = mapGet(entrypoints, name === "" ? "default" : name);
+  const entrypoint = mapGet(entrypoints, name === "" ? "default" : name) ?? workflowClass(name);
   if (entrypoint === undefined) {
     const isDefault = name === "" || name === "default";
     throw faultError("ERR_NO_ENTRYPOINT",
       isDefault ? "Worker has no default entrypoint." : `Worker has no such entrypoint: ${name}`);
   }
+  if (props !== undefined) noteProps(id, props);
   const ctx = new ExecutionContext(id, props);
   const isClass = entrypoint.kind === "class";
   return { self: isClass ? new entrypoint.value(ctx, settings.env) : entrypoint.value, isClass, ctx };
@@ -145,11 +153,17 @@ export function dispatchRpc(
   });
 }
 
-// Called by the host with an event that the runtime itself delivers.
+// Called by the host with an event that the runtime itself delivers. What comes with it: bytes that an engine has kept,
+// and a handle.
 export function dispatchRuntimeEvent(
-  invocation: number, entrypoint: string, props: unknown, name: string, detail: string,
+  invocation: number, entrypoint: string, props: unknown, name: string, detail: string, payload?: Uint8Array,
+  capability = 0,
 ): void {
   parts.rpc().answerWith(invocation, true, () => {
+    if (name === "workflow") {
+      const make = (): object => receiverFor(entrypoint, invocation, props).self;
+      return parts.workflows().startRun(make, jsonParse(detail) as never, payload, capability);
+    }
     const { self, isClass, ctx } = receiverFor(entrypoint, invocation, props);
     const handler = handlerOf(self, name);
     const argument = name === "tail" ? tailEvents(detail) : jsonParse(detail);
@@ -204,6 +218,7 @@ export function cancelInvocation(id: number): void {
 // Called by the host when an invocation that keeps something here is over.
 export function endInvocation(id: number): void {
   forgetSourcesOf(id);
+  forgetProps(id);
   dropUpgrade(id);
   endGroups(id);
 }

@@ -49,6 +49,12 @@ interface RuntimeOps {
     properties: Uint8Array | undefined,
   ): void;
 
+  // Asks an engine of the supervisor, by what `capability` names (a handle). detail: JSON. The answer comes as
+  // runtime.engineDone(call, detail, payloads) or callFailed(call, ...).
+  engine_call(
+    kind: number, capability: number, actor: number, operation: string, detail: string, payload: Uint8Array | undefined,
+  ): number;
+
   // Ends an invocation now: what it has not answered fails with this error, its handles and exports end.
   abort_invocation(
     invocation: number, fault: string, name: string, message: string, stack: string, remote: boolean,

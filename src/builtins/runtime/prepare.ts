@@ -37,6 +37,8 @@ function bindingOf(kind: number, text: string, capability: number): unknown {
       return JSON.parse(text) as unknown;
     case 2:  // loader
       return newLoader(capability);
+    case 5:  // workflow
+      return parts.workflows().newWorkflow(capability);
     default:  // fetcher
       return newFetcher(capabilityTarget(capability));
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What `cloudflare:workers` exports.
+// What `cloudflare:workers` exports, and which other built-in modules there are.
 
 import { defineProperty } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
@@ -8,6 +8,7 @@ import { waitUntil } from "./context.ts";
 import { Fetcher } from "./fetcher.ts";
 import { importableEnv, importableExports, withEnv, withEnvAndExports, withExports } from "./importable.ts";
 import { RpcPromise, RpcProperty, RpcStub, RpcTarget } from "./rpc/classes.ts";
+import { workflows } from "./workflows/module.ts";
 
 // What the instances of all three have. Each class stands alone: which one a class extends decides what it is.
 interface Instance {
@@ -44,5 +45,6 @@ const workers = {
 };
 
 export function builtinModule(name: string): object | undefined {
+  if (name === "cloudflare:workflows") return workflows;
   return name === "cloudflare:workers" ? workers : undefined;
 }

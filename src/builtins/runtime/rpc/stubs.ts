@@ -234,6 +234,10 @@ export function newStub(held: Held): object {
 
 // ---- What the methods of the classes do
 
+export function isStub(value: object): boolean {
+  return internalsOf(value) instanceof StubHandler;
+}
+
 export function dupStub(self: object): object {
   return newStub(heldOf(self).dup());
 }
