@@ -18,14 +18,22 @@ SqlCursor::~SqlCursor() {
 }
 
 Result<> SqlCursor::advance() {
-  if (session_ != nullptr) {
+  if (!detached_.empty()) {
+    detached_.pop_front();
+    if (!detached_.empty() || session_ != nullptr) return {};  // the statement is on its row
+    has_row_ = false;
+  } else if (session_ != nullptr) {
     const Entered entered(session_->connection_.files());
     return session_->step(*this);
   }
-  if (!detached_.empty()) detached_.pop_front();
-  has_row_ = !detached_.empty();
   if (!has_row_ && failure_) return *std::exchange(failure_, std::nullopt);
   return {};
+}
+
+void SqlCursor::settle(std::size_t rows_max, std::size_t bytes_max) {
+  if (session_ == nullptr || !detached_.empty()) return;
+  const Entered entered(session_->connection_.files());
+  session_->read_ahead(*this, rows_max, bytes_max);
 }
 
 void SqlCursor::finish() noexcept {
@@ -69,9 +77,10 @@ std::string_view SqlCursor::column_name(int column) const {
   return name == nullptr ? std::string_view() : std::string_view(name);
 }
 
-SqlKind SqlCursor::kind(int column) const noexcept {
-  if (statement_ == nullptr) return detached_.front()[static_cast<std::size_t>(column)].kind;
-  switch (sqlite3_column_type(statement_, column)) {
+namespace {
+
+SqlKind kind_of(sqlite3_stmt* statement, int column) noexcept {
+  switch (sqlite3_column_type(statement, column)) {
     case SQLITE_INTEGER:
     case SQLITE_FLOAT: return SqlKind::Number;
     case SQLITE_TEXT: return SqlKind::Text;
@@ -80,23 +89,38 @@ SqlKind SqlCursor::kind(int column) const noexcept {
   }
 }
 
+std::string_view text_of(sqlite3_stmt* statement, int column) noexcept {
+  const auto* const text = sqlite3_column_text(statement, column);
+  if (text == nullptr) return {};
+  return {reinterpret_cast<const char*>(text), static_cast<std::size_t>(sqlite3_column_bytes(statement, column))};
+}
+
+BytesView blob_of(sqlite3_stmt* statement, int column) noexcept {
+  const void* const bytes = sqlite3_column_blob(statement, column);
+  if (bytes == nullptr) return {};
+  return {static_cast<const char*>(bytes), static_cast<std::size_t>(sqlite3_column_bytes(statement, column))};
+}
+
+}  // namespace
+
+SqlKind SqlCursor::kind(int column) const noexcept {
+  if (!detached_.empty()) return detached_.front()[static_cast<std::size_t>(column)].kind;
+  return kind_of(statement_, column);
+}
+
 double SqlCursor::number(int column) const noexcept {
-  if (statement_ == nullptr) return detached_.front()[static_cast<std::size_t>(column)].number;
+  if (!detached_.empty()) return detached_.front()[static_cast<std::size_t>(column)].number;
   return sqlite3_column_double(statement_, column);
 }
 
 std::string_view SqlCursor::text(int column) const noexcept {
-  if (statement_ == nullptr) return detached_.front()[static_cast<std::size_t>(column)].bytes;
-  const auto* const text = sqlite3_column_text(statement_, column);
-  if (text == nullptr) return {};
-  return {reinterpret_cast<const char*>(text), static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+  if (!detached_.empty()) return detached_.front()[static_cast<std::size_t>(column)].bytes;
+  return text_of(statement_, column);
 }
 
 BytesView SqlCursor::blob(int column) const noexcept {
-  if (statement_ == nullptr) return detached_.front()[static_cast<std::size_t>(column)].bytes;
-  const void* const bytes = sqlite3_column_blob(statement_, column);
-  if (bytes == nullptr) return {};
-  return {static_cast<const char*>(bytes), static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+  if (!detached_.empty()) return detached_.front()[static_cast<std::size_t>(column)].bytes;
+  return blob_of(statement_, column);
 }
 
 std::uint64_t SqlCursor::rows_read() const noexcept {
@@ -113,10 +137,10 @@ SqlCursor::Row SqlCursor::copy_row() const {
   Row row;
   row.reserve(column_count_);
   for (int column = 0; column < static_cast<int>(column_count_); ++column) {
-    Cell cell{kind(column), 0, {}};
-    if (cell.kind == SqlKind::Number) cell.number = number(column);
-    if (cell.kind == SqlKind::Text) cell.bytes = text(column);
-    if (cell.kind == SqlKind::Blob) cell.bytes = blob(column);
+    Cell cell{kind_of(statement_, column), 0, {}};
+    if (cell.kind == SqlKind::Number) cell.number = sqlite3_column_double(statement_, column);
+    if (cell.kind == SqlKind::Text) cell.bytes = text_of(statement_, column);
+    if (cell.kind == SqlKind::Blob) cell.bytes = blob_of(statement_, column);
     row.push_back(std::move(cell));
   }
   return row;

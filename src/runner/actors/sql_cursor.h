@@ -53,6 +53,10 @@ class SqlCursor {
   // To the next row, if there is one.
   Result<> advance();
 
+  // Reads the rest into memory and so gives the statement back, if that is done within these limits; else what has been
+  // read is kept for advance(), and the statement too. For a cursor that perhaps nobody reads any further.
+  void settle(std::size_t rows_max, std::size_t bytes_max);
+
   int column_count() const noexcept { return static_cast<int>(names_ ? names_->size() : column_count_); }
   std::string_view column_name(int column) const;
   // Equal for two cursors whose column names are equal: what was made of the names may be kept under it.
@@ -77,7 +81,7 @@ class SqlCursor {
   using Row = std::vector<Cell>;
 
   SqlCursor() = default;
-  Row copy_row() const;
+  Row copy_row() const;               // the statement's
   void finish() noexcept;             // gives the statement back
   void fail(Error error) noexcept;    // finish(), and the error is the next advance()'s
 
@@ -92,7 +96,7 @@ class SqlCursor {
   std::optional<Error> failure_;
   // Names outlive the statement only if somebody may ask for them: filled on finish() when there are columns.
   std::shared_ptr<const std::vector<std::string>> names_;
-  std::deque<Row> detached_;          // rows to come; the first is the one that is there
+  std::deque<Row> detached_;          // rows to come, before the statement's; the first is the one that is there
   SqlCursor* previous_ = nullptr;     // the session's list of cursors with a statement
   SqlCursor* next_ = nullptr;
 };

@@ -227,25 +227,25 @@ void SqlSession::detach(SqlCursor& cursor) {
   // What a write returns was computed when it ran; interrupting it now would undo the transaction.
   StepBudget budget(sqlite3_stmt_readonly(cursor.statement_) == 0 ? INT_MAX : kDetachBudget);
   SqlMonitor* const monitor = std::exchange(connection_.monitor, &budget);
-  std::deque<SqlCursor::Row> rows;
-  std::size_t bytes = 0;
-  while (cursor.has_row_ && cursor.session_ != nullptr) {
-    rows.push_back(cursor.copy_row());
-    for (const auto& cell : rows.back()) bytes += sizeof(cell) + cell.bytes.size();
-    if (bytes > kDetachedBytesMax) {
-      cursor.fail(Error(ErrorCode::LimitExceeded, std::string(kTooMuchLeft)));
-      break;
-    }
-    if (auto stepped = step(cursor); !stepped) {
-      const bool was_budget = stepped.error().code() == ErrorCode::TimedOut;
-      cursor.failure_ = was_budget ? Error(ErrorCode::LimitExceeded, std::string(kTooMuchLeft)) : stepped.error();
-      break;
-    }
+  if (!read_ahead(cursor, SIZE_MAX, kDetachedBytesMax)) {
+    cursor.fail(Error(ErrorCode::LimitExceeded, std::string(kTooMuchLeft)));
+    cursor.has_row_ = true;
+  } else if (cursor.failure_ && cursor.failure_->code() == ErrorCode::TimedOut) {
+    cursor.failure_ = Error(ErrorCode::LimitExceeded, std::string(kTooMuchLeft));
   }
-  cursor.finish();
-  cursor.has_row_ = !rows.empty();
-  cursor.detached_ = std::move(rows);
   connection_.monitor = monitor;
+}
+
+bool SqlSession::read_ahead(SqlCursor& cursor, std::size_t rows_max, std::size_t bytes_max) {
+  std::size_t bytes = 0;
+  for (; cursor.session_ != nullptr; --rows_max) {
+    if (rows_max == 0 || bytes > bytes_max) return false;
+    cursor.detached_.push_back(cursor.copy_row());
+    for (const auto& cell : cursor.detached_.back()) bytes += sizeof(cell) + cell.bytes.size();
+    if (auto stepped = step(cursor); !stepped) cursor.failure_ = std::move(stepped).error();
+  }
+  cursor.has_row_ = !cursor.detached_.empty();
+  return true;
 }
 
 void SqlSession::drop(SqlCursor& cursor, Error error) {

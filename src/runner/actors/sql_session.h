@@ -69,6 +69,8 @@ class SqlSession {
   void give_back(SqlCursor& cursor) noexcept;
   void release(PreparedSql& prepared) noexcept;
   void detach(SqlCursor& cursor);
+  // Copies rows from the statement's on. False when there is more than that.
+  bool read_ahead(SqlCursor& cursor, std::size_t rows_max, std::size_t bytes_max);
   void drop(SqlCursor& cursor, Error error);
   Error failure(int code);
 

@@ -95,6 +95,37 @@ TEST_F(Sql, ACursorHasItsFirstRowAtOnceAndIsLazyAfterThat) {
   EXPECT_EQ(written->column_count(), 0);
 }
 
+TEST_F(Sql, ASettledCursorGoesOnFromMemory) {
+  run("create table t(a, b); insert into t values(1,'x'),(2,'y'),(3,'z'),(4,'w')");
+  auto whole = cursor("select a, b from t");
+  ASSERT_TRUE(whole->advance());
+  whole->settle(10, 1000);
+  run("delete from t where a = 3");
+  EXPECT_EQ(whole->rows_read(), 4U);
+  EXPECT_EQ(whole->column_name(1), "b");
+  EXPECT_EQ(StorageOnDisks::rest_of(*whole), "2|y;3|z;4|w");
+  EXPECT_FALSE(whole->has_row());
+
+  auto part = cursor("select a, b from t order by a");
+  part->settle(2, 1000);
+  run("delete from t where a = 2");
+  EXPECT_EQ(StorageOnDisks::rest_of(*part), "1|x;2|y;4|w");
+
+  auto detached = cursor("select a from t order by a");
+  detached->settle(1, 1000);
+  ASSERT_EQ(disks.commit(), "");
+  ASSERT_TRUE(disks.storage->checkpoint());
+  EXPECT_EQ(StorageOnDisks::rest_of(*detached), "1;4");
+
+  auto failing = cursor("select abs(column1) from (values (1), (2), (-9223372036854775808), (4))");
+  failing->settle(10, 1000);
+  EXPECT_EQ(failing->number(0), 1);
+  ASSERT_TRUE(failing->advance());
+  EXPECT_EQ(failing->number(0), 2);
+  EXPECT_EQ(failing->advance().error().message(), "integer overflow: SQLITE_ERROR");
+  EXPECT_FALSE(failing->has_row());
+}
+
 TEST_F(Sql, TheSameTextTwiceAtOnceIsTwoStatements) {
   run("create table t(a); insert into t values(1),(2)");
   auto first = cursor("select a from t");
