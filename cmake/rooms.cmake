@@ -19,8 +19,10 @@ room(supervisor/assets USES base io)
 room(supervisor/fleet USES base io protocol sandbox)
 room(supervisor/actors USES base io protocol storage supervisor/config supervisor/fleet
      LINK Boost::json OpenSSL::Crypto)
+room(supervisor/instances USES base io protocol durable storage supervisor/config supervisor/fleet supervisor/workflow
+     LINK Boost::json)
 room(supervisor/broker USES base io protocol supervisor/config supervisor/websocket supervisor/egress supervisor/assets
-     supervisor/fleet supervisor/actors)
+     supervisor/fleet supervisor/actors supervisor/instances)
 room(supervisor/dispatch USES base io protocol supervisor/fleet)
 room(supervisor/front USES base io supervisor/http supervisor/websocket supervisor/dispatch)
 

@@ -101,7 +101,7 @@ Record Machine::record(RecordType type) const {
 
 void Machine::count_value(const Value& value) {
   storage_bytes_ += value.size;
-  if (value.is_stored()) next_value_ = std::max(next_value_, value.number + 1);
+  if (value.is_stored()) next_value_ = std::max(next_value_, value.number + rows_of(value));
   memory_bytes_ += value.bytes.size();
 }
 

@@ -67,8 +67,8 @@ class Machine {
   const std::optional<Failure>& failure() const noexcept { return failure_; }
   std::uint64_t storage_bytes() const noexcept { return storage_bytes_; }
   std::uint64_t next_value() const noexcept { return next_value_; }
-  // For what is stored outside of events (the chunks of a stream): names the next values before their record comes.
-  std::uint64_t reserve_value() noexcept { return next_value_++; }
+  // For what is stored outside of events (the pieces of a stream): names the next values before their record comes.
+  std::uint64_t reserve_values(std::uint64_t count) noexcept { return std::exchange(next_value_, next_value_ + count); }
   std::size_t step_count() const noexcept { return steps_.size(); }
   std::size_t memory_bytes() const noexcept { return memory_bytes_; }  // about
 

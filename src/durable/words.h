@@ -50,6 +50,14 @@ struct Value {
   bool operator==(const Value&) const = default;
 };
 
+// A stream is kept in pieces, in rows whose numbers follow each other; all but the last piece are of this size.
+inline constexpr std::uint64_t kStreamPieceBytes = std::uint64_t{256} << 10;
+inline constexpr std::uint64_t kStreamPiecesMax = 4'096;  // 1 GiB: what an instance may store in all
+constexpr std::uint64_t rows_of(const Value& value) noexcept {
+  if (!value.is_stream) return 1;
+  return value.size == 0 ? 1 : (value.size + kStreamPieceBytes - 1) / kStreamPieceBytes;
+}
+
 // What was thrown. `thrown` is the serialised error itself, for code that catches it; name and message are for
 // decisions, status and logs.
 struct Failure {

@@ -47,6 +47,7 @@
 #include "src/supervisor/fleet/process.h"
 #include "src/supervisor/front/front.h"
 #include "src/supervisor/http/server.h"
+#include "src/supervisor/instances/workflows.h"
 
 namespace insula {
 namespace {
@@ -210,6 +211,7 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
   auto objects =
       actors::Directory::create({io, **store, log, clock}, node.data_directory, config.workers, random_seed());
   if (!objects) return fail(log, objects.error());
+  instances::Workflows workflows({io, **store, log, clock}, config.workers);
 
   // Runners, and what they may ask for.
   auto starter = fleet::ProcessStarter::create(process_options(node, arguments));
@@ -232,7 +234,7 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
   // The way out, and the Workers of the configuration, which hold it.
   auto outbound = egress::Egress::create(io.get_executor(), egress_options(node, *port), log, clock);
   if (!outbound) return fail(log, outbound.error());
-  auto workers = broker::StaticWorkers::create(config, fleet, dynamic, **outbound, **objects);
+  auto workers = broker::StaticWorkers::create(config, fleet, dynamic, **outbound, **objects, &workflows);
   if (!workers) return fail(log, workers.error());
   for (std::size_t index = 0; index < (*workers)->size(); ++index) invoker.add_worker((*workers)->at(index));
   fleet.on_home_filled([&](fleet::Home& home, const std::shared_ptr<fleet::Session>& session) {
@@ -245,7 +247,10 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
 
   // Life.
   supervisor::Ending ending(io, server, fleet, log, clock);
-  ending.before_runners([&](std::function<void()> closed) { (*objects)->close_all(std::move(closed)); });
+  ending.before_runners([&](std::function<void()> closed) {
+    workflows.stop();
+    (*objects)->close_all(std::move(closed));
+  });
   fleet.start([&](Result<> first) {
     if (!first) {
       fail(log, first.error());
@@ -253,6 +258,7 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
     }
     if (!accept_sandbox(log, fleet.layers(), node.unsafe_no_sandbox)) return ending.fail();
     (*objects)->start();
+    workflows.start();
     log.info("server.listening", {{"url", url_of(node.listen_host, *port)}, {"port", *port}});
   });
   fleet.start_ticking();

@@ -81,6 +81,11 @@ void StaticWorker::bind_all(fleet::Session& session, protocol::WorkerId worker, 
     load.bindings.push_back({service.name, protocol::Binding::Kind::Fetcher, {}, number, {}});
   }
   bind_objects(session, worker, load);
+  for (const config::WorkflowBinding& binding : config_.workflows) {
+    if (all_.workflows_ == nullptr) break;
+    load.bindings.push_back({binding.name, protocol::Binding::Kind::Workflow, {},
+                             session.mint(worker, all_.workflows_->bind(binding.workflow)), {}});
+  }
   const auto assets = all_.assets_.find(config_.name);
   if (config_.assets && !config_.assets->name.empty() && assets != all_.assets_.end()) {
     load.bindings.push_back(
@@ -135,6 +140,11 @@ void StaticWorker::wait_for_home() {
   });
 }
 
+void StaticWorker::close() {
+  for (const auto& waiting : std::exchange(waiting_, {})) waiting->refuse(fleet::error_of(Fault::Cancelled));
+  watchers_.clear();
+}
+
 void StaticWorker::withdraw(fleet::RoutedCall& call) {
   const auto found = std::find_if(waiting_.begin(), waiting_.end(),
                                   [&call](const auto& waiting) { return waiting.get() == &call; });
@@ -157,11 +167,13 @@ void StaticWorker::on_worker_gone(fleet::Session& session, protocol::WorkerId wo
 
 Result<std::unique_ptr<StaticWorkers>> StaticWorkers::create(const config::Config& config, fleet::Fleet& fleet,
                                                              DynamicWorkers& dynamic, egress::Outbound& outbound,
-                                                             actors::Directory& objects) {
-  auto all = std::unique_ptr<StaticWorkers>(new StaticWorkers(fleet, dynamic, outbound, objects));
+                                                             actors::Directory& objects,
+                                                             instances::Workflows* workflows) {
+  auto all = std::unique_ptr<StaticWorkers>(new StaticWorkers(fleet, dynamic, outbound, objects, workflows));
   for (const config::Worker& worker : config.workers) {
     all->workers_.push_back(std::make_shared<StaticWorker>(*all, worker));
     objects.set_host(worker.name, all->workers_.back());
+    if (workflows != nullptr) workflows->set_host(worker.name, all->workers_.back());
     if (worker.assets) {
       TRY(auto files, open_files(worker.assets->directory));
       all->assets_.emplace(worker.name, std::move(files));
@@ -176,6 +188,10 @@ Result<std::unique_ptr<StaticWorkers>> StaticWorkers::create(const config::Confi
     }
   }
   return all;
+}
+
+StaticWorkers::~StaticWorkers() {
+  for (const auto& worker : workers_) worker->close();
 }
 
 void StaticWorkers::load_all(const std::shared_ptr<fleet::Session>& session) {

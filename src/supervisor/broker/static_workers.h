@@ -20,6 +20,7 @@
 #include "src/supervisor/egress/egress.h"
 #include "src/supervisor/fleet/fleet.h"
 #include "src/supervisor/fleet/routed_call.h"
+#include "src/supervisor/instances/workflows.h"
 
 namespace insula::broker {
 
@@ -37,6 +38,8 @@ class StaticWorker final : public fleet::Destination,
   void load(const std::shared_ptr<fleet::Session>& session);
   // Tells the runner which of its bindings lead to Workers that it hosts itself; when all of them are loaded.
   void tell_places();
+  // Refuses who waits, at the end of everything: a call and its destination hold each other.
+  void close();
   // Its number in that runner; 0: it is not there.
   protocol::WorkerId number_in(const fleet::Session& session) const noexcept {
     return session_.get() == &session ? worker_ : 0;
@@ -77,10 +80,12 @@ class StaticWorker final : public fleet::Destination,
 
 class StaticWorkers {
  public:
+  ~StaticWorkers();
   // The configuration must outlive it. Errors: those of the assets' directories; InvalidInput for a service that does not exist.
   static Result<std::unique_ptr<StaticWorkers>> create(const config::Config& config, fleet::Fleet& fleet,
                                                        DynamicWorkers& dynamic, egress::Outbound& outbound,
-                                                       actors::Directory& objects);
+                                                       actors::Directory& objects,
+                                                       instances::Workflows* workflows = nullptr);
 
   // What always lives in the platform's home.
   void load_all(const std::shared_ptr<fleet::Session>& session);
@@ -91,13 +96,15 @@ class StaticWorkers {
 
  private:
   friend class StaticWorker;
-  StaticWorkers(fleet::Fleet& fleet, DynamicWorkers& dynamic, egress::Outbound& outbound, actors::Directory& objects)
-      : fleet_(fleet), dynamic_(dynamic), outbound_(outbound), objects_(objects) {}
+  StaticWorkers(fleet::Fleet& fleet, DynamicWorkers& dynamic, egress::Outbound& outbound, actors::Directory& objects,
+                instances::Workflows* workflows)
+      : fleet_(fleet), dynamic_(dynamic), outbound_(outbound), objects_(objects), workflows_(workflows) {}
 
   fleet::Fleet& fleet_;
   DynamicWorkers& dynamic_;
   egress::Outbound& outbound_;
   actors::Directory& objects_;
+  instances::Workflows* const workflows_;  // null: there are none
   std::vector<std::shared_ptr<StaticWorker>> workers_;
   std::map<std::string, std::shared_ptr<fleet::Capability>> assets_;  // by Worker
 };

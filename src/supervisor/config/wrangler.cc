@@ -133,7 +133,6 @@ class Reader {
     TRY_VOID(read_loaders());
     TRY_VOID(read_services());
     TRY_VOID(read_assets());
-    TRY_VOID(refuse_if_set(root_, "workflows", "remove it"));
     TRY_VOID(read_durable(
         root_, file_.worker,
         [this](const Fields& fields, std::string_view field, const std::string& name) { return claim(fields, field, name); },

@@ -115,7 +115,7 @@ TEST(Wrangler, UnknownFieldsAreWarningsWithAGuess) {
 
 TEST(Wrangler, UnsupportedFieldsAreErrors) {
   for (const auto* field :
-       {"workflows", "kv_namespaces", "r2_buckets", "d1_databases", "tail_consumers"}) {
+       {"kv_namespaces", "r2_buckets", "d1_databases", "tail_consumers"}) {
     const auto result = read_with("\"" + std::string(field) + "\": [{\"binding\": \"X\"}]");
     ASSERT_FALSE(result.file) << field;
     EXPECT_EQ(result.file.error().code(), ErrorCode::Unsupported);

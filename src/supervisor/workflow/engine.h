@@ -99,11 +99,17 @@ class Engine {
   void start(Done<> done);
   void set_slots(const std::string& workflow, SlotLimits limits) { scheduler_.set_limits(workflow, limits); }
 
+  // Before the first instance of it is made or read.
+  void set_steps_max(const std::string& workflow, std::uint32_t steps_max);
+
   // Errors: InvalidInput ("Workflow instance has invalid id", params above the limit), Conflict
   // ("instance.already_exists"), and the store's. Done when the instance is durable.
   void create(NewInstance instance, Done<InstanceRef> done);
   // One result for each, in their order.
   void create_batch(std::vector<NewInstance> instances, std::function<void(std::vector<Result<InstanceRef>>)> done);
+
+  // NotFound, or nothing.
+  void find_out(InstanceName name, Done<> done);
 
   // Errors of all below: NotFound ("instance.not_found"), Denied (not in this status; the contract's text), the store's.
   void status(InstanceName name, Done<InstanceStatus> done);
@@ -131,6 +137,14 @@ class Engine {
 
   // What a run says. What does not fit is ignored.
   void report(InstanceRef ref, durable::Happening what);
+
+  // What is stored beside the records: the pieces of a stream, under numbers that were reserved for them, while the
+  // instance has a run. Bytes that nobody's record names are dropped by who put them there.
+  std::uint64_t room_of(InstanceRef ref);  // bytes that the instance may still store
+  std::uint64_t reserve_values(InstanceRef ref, std::uint64_t count);
+  void put_value(InstanceRef ref, std::uint64_t number, Bytes bytes, Done<> done);
+  void drop_values(InstanceRef ref, std::uint64_t from, std::uint64_t to);
+  void read_value(InstanceRef ref, std::uint64_t number, Done<Bytes> done);
 
   // Does what is due, and sets the next wake-up.
   void tick();
@@ -221,6 +235,7 @@ class Engine {
   // operations.cc
   void operate(InstanceName name, durable::Happening what, Done<> done);
   InstanceStatus status_of(const InstanceRow& row) const;
+  const durable::Settings& settings_of(const std::string& workflow) const;
 
   storage::Store& store_;
   Runs& runs_;
@@ -254,6 +269,7 @@ class Engine {
   bool is_granting_ = false;
   TimeMs clock_noted_ = 0;
   TimeMs armed_ = 0;
+  std::map<std::string, durable::Settings> settings_;  // of workflows with their own; machines hold references
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -7,15 +7,26 @@
 
 namespace insula::workflow {
 
+void Engine::set_steps_max(const std::string& workflow, std::uint32_t steps_max) {
+  settings_[workflow] = options_.settings;
+  settings_[workflow].steps_max = steps_max;
+}
+
+const durable::Settings& Engine::settings_of(const std::string& workflow) const {
+  const auto found = settings_.find(workflow);
+  return found == settings_.end() ? options_.settings : found->second;
+}
+
 void Engine::create(NewInstance instance, Done<InstanceRef> done) {
   if (!durable::is_instance_id(instance.id)) {
     return done(Error(ErrorCode::InvalidInput, "Workflow instance has invalid id"));
   }
-  if (instance.params.size() > options_.settings.value_bytes_max) {
+  const durable::Settings& settings = settings_of(instance.workflow);
+  if (instance.params.size() > settings.value_bytes_max) {
     return done(Error(ErrorCode::LimitExceeded, "Workflow params are too large. Maximum allowed size is 1MiB."));
   }
   // The machine makes the first record; nothing of it stays in memory until the instance may run.
-  durable::Machine machine(options_.settings);
+  durable::Machine machine(settings);
   auto reaction = machine.handle(durable::Event{now_ms(), durable::CreateAsked{std::move(instance.params)}});
   InstanceRow row;
   row.ref = next_ref_++;
@@ -64,6 +75,15 @@ void Engine::create_batch(std::vector<NewInstance> instances,
       if (--gathered->left == 0) (*told)(std::move(gathered->results));
     });
   }
+}
+
+void Engine::find_out(InstanceName name, Done<> done) {
+  if (names_.contains(key_of(name.workflow, name.id))) return done({});
+  store_.find_instance(name.workflow, name.id, [done = std::move(done)](Result<InstanceRow> row) {
+    if (row) return done({});
+    if (row.error().code() != ErrorCode::NotFound) return done(row.error());
+    done(Error(ErrorCode::NotFound, "instance.not_found"));
+  });
 }
 
 void Engine::operate(InstanceName name, durable::Happening what, Done<> done) {
@@ -181,6 +201,33 @@ void Engine::list(storage::InstanceFilter filter, Done<std::vector<InstanceStatu
     }
     done(std::move(page));
   });
+}
+
+// ---- Values beside the records
+
+std::uint64_t Engine::room_of(InstanceRef ref) {
+  const auto* const instance = resident(ref);
+  if (instance == nullptr) return 0;
+  const auto most = settings_of(instance->row.workflow).storage_bytes_max;
+  return most - std::min(most, instance->machine.storage_bytes());
+}
+
+std::uint64_t Engine::reserve_values(InstanceRef ref, std::uint64_t count) {
+  auto* const instance = resident(ref);
+  return instance == nullptr ? 0 : instance->machine.reserve_values(count);
+}
+
+void Engine::put_value(InstanceRef ref, std::uint64_t number, Bytes bytes, Done<> done) {
+  if (resident(ref) == nullptr) return done(Error(ErrorCode::NotFound, "instance.not_found"));
+  store_.write({storage::PutValue{ref, number, std::move(bytes)}}, std::move(done));
+}
+
+void Engine::drop_values(InstanceRef ref, std::uint64_t from, std::uint64_t to) {
+  store_.write({storage::DropValues{ref, from, to}}, nullptr);
+}
+
+void Engine::read_value(InstanceRef ref, std::uint64_t number, Done<Bytes> done) {
+  store_.read_value(ref, number, std::move(done));
 }
 
 // All durable records of an instance that is in memory.

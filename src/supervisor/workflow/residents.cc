@@ -63,7 +63,7 @@ void Engine::loaded(InstanceRef ref, Result<storage::StoredInstance> stored) {
 }
 
 Result<std::unique_ptr<Engine::Resident>> Engine::revive(storage::StoredInstance stored) {
-  auto instance = std::make_unique<Resident>(std::move(stored.row), options_.settings);
+  auto instance = std::make_unique<Resident>(std::move(stored.row), settings_of(stored.row.workflow));
   auto& row = instance->row;
   const auto context = "workflow \"" + row.workflow + "\", instance \"" + row.id + "\"";
   const auto apply = [&](BytesView bytes) -> Result<> {
@@ -87,7 +87,9 @@ Result<std::unique_ptr<Engine::Resident>> Engine::revive(storage::StoredInstance
     instance->log_floor = logged->second.front().sequence;  // it is in floors_ already
     recovered_.erase(logged);
   }
-  while (instance->machine.next_value() < row.next_value) instance->machine.reserve_value();
+  if (const auto next = instance->machine.next_value(); next < row.next_value) {
+    instance->machine.reserve_values(row.next_value - next);
+  }
   instance->durable = instance->machine.records();
   instance->outcome = row.outcome;
   instance->ended_at = row.ended_at;
