@@ -274,6 +274,8 @@ void DynamicWorker::discard() {
   become_absent();
 }
 
+void DynamicWorker::close() { fail(fleet::error_of(Fault::Cancelled)); }
+
 void DynamicWorker::drop_if_unused() {
   if (state_ != State::Absent || !waiting_.empty() || !watchers_.empty() || admission_.running() + rpc_running_ > 0) return;
   if (is_anonymous_) {

@@ -35,8 +35,12 @@ std::shared_ptr<DynamicWorker> LoaderCapability::find(DynamicWorkers& all, const
 }
 
 DynamicWorkers::~DynamicWorkers() {
-  // Entries hold their namespace; those that are left would hold it for ever.
-  for (const auto& [name, names] : namespaces_) names->workers.clear();
+  // Entries and their namespaces hold each other, and so do entries and the calls that wait for them.
+  for (const auto& [name, names] : namespaces_) {
+    const auto workers = std::exchange(names->workers, {});
+    for (const auto& [id, worker] : workers) worker->close();
+    names->workers.clear();
+  }
 }
 
 std::shared_ptr<LoaderNamespace> DynamicWorkers::open_namespace(const std::string& name) {

@@ -69,6 +69,8 @@ class DynamicWorker final : public fleet::Destination,
   bool has_queue() const noexcept { return admission_.waiting() > 0; }
   // The host is gone: nobody can reach an anonymous Worker any more.
   void discard();
+  // The end of everything: refuses who waits.
+  void close();
 
   // Destination
   void reach(const std::shared_ptr<fleet::RoutedCall>& call) override;

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
 #include "src/supervisor/broker/world_test.h"
 
 namespace insula::broker {
@@ -298,6 +300,19 @@ TEST(Loader, SuspendsATenantThatKeepsKillingItsRunner) {
   const auto* const answer = world.runner(0).next_of<protocol::Return>();
   ASSERT_NE(answer, nullptr);
   EXPECT_EQ(std::get<protocol::ErrorInfo>(answer->outcome).fault, "ERR_TENANT_SUSPENDED");
+}
+
+TEST(Loader, CallsThatWaitAtTheEndAreRefusedAndHoldNothing) {
+  auto world = std::make_unique<World>();
+  const QuestionId parent = world->open_event();
+  world->call_tenant("a", 100, parent);  // waits for its code
+  for (std::size_t index = 0; index < world->starter.started(); ++index) world->runner(index).die();
+  world->settle();
+  const auto event = world->submit();  // waits for a runner
+  EXPECT_EQ(event->outcomes, 0);
+  world.reset();
+  EXPECT_EQ(event->fault, "ERR_CANCELLED");
+  EXPECT_EQ(event.use_count(), 1);
 }
 
 }  // namespace
