@@ -3,6 +3,7 @@
 // What is measured. Each row yields numbers from one fresh server; run.ts repeats it on both sides in turn.
 import { quantile } from '../tests/support/until.ts';
 import { Connection, load } from './client.ts';
+import { rpcFar, rpcNear } from './rpc_rows.ts';
 import { durable, sql } from './sql_rows.ts';
 import { cpuMillis, dispatcher, hello, pssBytes, type Side, start, type Subject } from './subjects.ts';
 
@@ -146,6 +147,8 @@ export const rows: Record<string, Row> = {
   cold: coldLoad,
   memory,
   neighbour,
+  rpc_near: rpcNear,
+  rpc_far: rpcFar,
   sql,
   durable,
 };

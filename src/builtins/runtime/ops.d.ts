@@ -55,6 +55,25 @@ interface RuntimeOps {
     kind: number, capability: number, actor: number, operation: string, detail: string, payload: Uint8Array | undefined,
   ): number;
 
+  // A facet as a target (kind 6, capability: the number returned): below the open actor `parent`, of a class of a loader's
+  // Worker (classKind 1) or of this one (3). quotaBytes: of its database, 0 for none.
+  facet_target(
+    parent: number, name: string, idText: string, idName: string, classKind: number, loader: number, id: string,
+    anonymous: number, source: number, className: string, props: Packed | undefined, quotaBytes: number,
+  ): number;
+  facet_target_drop(facet: number): void;
+  // Ends an actor of this Worker now, without a clean close: what waits for it fails with this Error, what it has not
+  // committed is lost. properties: as in rpc_fail.
+  // dropAlarm: its alarm is over too.
+  actor_break(
+    actor: number, message: string, remote: boolean, properties: Uint8Array | undefined, dropAlarm: boolean,
+  ): void;
+  // Fulfilled when all that the actor has written until now is on the disk.
+  actor_sync(actor: number): Promise<void>;
+  // Ids of Durable Objects: 64 hexadecimal digits; without a name random. key: of the namespace.
+  namespace_id(key: Uint8Array, name: string | undefined): string;
+  namespace_check(key: Uint8Array, id: string): boolean;
+
   // Ends an invocation now: what it has not answered fails with this error, its handles and exports end.
   abort_invocation(
     invocation: number, fault: string, name: string, message: string, stack: string, remote: boolean,

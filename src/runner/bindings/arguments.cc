@@ -50,6 +50,21 @@ bool target_of(const Info& info, CallTarget& target) {
     case CallTarget::Kind::Outbound: target.capability = context.spec().outbound; break;
     case CallTarget::Kind::Self: break;
     case CallTarget::Kind::Promised: target.call = number_at(info, 1); return true;
+    case CallTarget::Kind::Object:
+      target.capability = context.use_handle(number_at(info, 1));
+      if (target.capability == nullptr) return false;
+      target.id = text_at(info, 2);
+      break;
+    case CallTarget::Kind::Facet: {
+      const auto found = context.facets().find(number_at(info, 1));
+      if (found == context.facets().end()) {
+        throw_cross_request(context, "Client");
+        return false;
+      }
+      target = found->second;
+      return true;
+    }
+    case CallTarget::Kind::OwnActor: target.actor = number_at(info, 1); return true;
   }
   target.entrypoint = text_at(info, 5);
   target.cpu_millis = number_at(info, 7);
@@ -58,7 +73,8 @@ bool target_of(const Info& info, CallTarget& target) {
 }
 
 CallContext context_of(WorkerContext& context, const Invocation& invocation) {
-  return {context.spec().id, invocation.reply_to.caller == 0 ? invocation.reply_to.question : 0, invocation.depth};
+  return {context.spec().id, invocation.reply_to.caller == 0 ? invocation.reply_to.question : 0, invocation.depth,
+          context.gate_of(invocation)};
 }
 
 void promise_length(HostBody& body, v8::Local<v8::Value> length) {

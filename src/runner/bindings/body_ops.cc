@@ -22,7 +22,10 @@ std::uint32_t number(const Info& info, int index) {
 // more belonged to an invocation that has ended, because built-ins do not ask again for what they have consumed.
 WorkerContext::Incoming* own_body(WorkerContext& context, std::uint32_t number_of_body) {
   auto* found = context.find_body(number_of_body);
-  if (found != nullptr && found->invocation == context.current_id()) return found;
+  if (found != nullptr && (found->invocation == context.current_id() ||
+                           context.owner_of(found->invocation) == context.owner_of(context.current_id()))) {
+    return found;
+  }
   throw_cross_request(context, "ReadableStream");
   return nullptr;
 }

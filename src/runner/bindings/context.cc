@@ -9,14 +9,12 @@
 #include "src/runner/isolate/convert.h"
 
 namespace insula::runner {
-namespace {
 
-// Something goes on after the answer.
-bool is_held(const Invocation& invocation) {
-  return invocation.holds > 0 || invocation.sockets > 0 || invocation.result_exports > 0 || invocation.open_answers > 0;
+// Something goes on after the answer. An actor's timers and calls go on by themselves, without waitUntil().
+bool WorkerContext::is_held(const Invocation& invocation) const {
+  return invocation.holds > 0 || invocation.sockets > 0 || invocation.result_exports > 0 || invocation.open_answers > 0 ||
+         (invocation.actor != 0 && (invocation.timers > 0 || waits_for_call(invocation.id)));
 }
-
-}  // namespace
 
 Invocation& WorkerContext::begin_invocation(ReplyTo reply_to, std::uint32_t depth) {
   const std::uint32_t id = next_invocation_++;
@@ -123,7 +121,7 @@ void WorkerContext::answer(Invocation& invocation, Outcome outcome) {
   }
   if (invocation.tail != nullptr) invocation.tail->set_answer(outcome);
   host_.answer(invocation.reply_to, std::move(outcome), static_cast<std::uint32_t>(invocation.cpu_nanos / 1000),
-               invocation.continues);
+               invocation.continues, gate_of(invocation));
   if (invocation.deadline_timer != 0) {
     host_.cancel_timer(invocation.deadline_timer);
     invocation.deadline_timer = 0;
@@ -139,8 +137,10 @@ bool WorkerContext::end_if_done(Invocation& invocation, Leftovers& leftovers) {
   const std::uint32_t id = invocation.id;
   if (invocation.deadline_timer != 0) host_.cancel_timer(invocation.deadline_timer);
   if (invocation.continues) {
-    host_.finished(invocation.reply_to, static_cast<std::uint32_t>(invocation.cpu_nanos / 1000));
+    host_.finished(invocation.reply_to, static_cast<std::uint32_t>(invocation.cpu_nanos / 1000),
+                   Gate{invocation.actor, 0});
   }
+  if (OpenActor* const actor = invocation.actor != 0 ? find_actor(invocation.actor) : nullptr) --actor->invocations;
   if (invocation.timers > 0) {
     for (auto timer = timers_.begin(); timer != timers_.end();) {
       if (timer->second.invocation == id) {
@@ -193,12 +193,21 @@ void WorkerContext::tell_tails(Invocation& invocation) {
     CallTarget target;
     target.capability = tail;
     // On nobody's behalf: the invocation is over.
-    host_.start_call({spec_.id, 0, invocation.depth}, std::move(target), RuntimeCall{"tail", detail});
+    host_.start_call({spec_.id, 0, invocation.depth, {}}, std::move(target), RuntimeCall{"tail", detail, {}});
   }
   invocation.tail.reset();
 }
 
 void WorkerContext::abandon(std::uint32_t culprit, const CallError& culprit_error, const CallError& other_error) {
+  // What actors have not committed is lost, and what they said of it is not said.
+  std::vector<std::uint32_t> open;
+  for (const auto& [number, actor] : actors_) open.push_back(number);
+  for (const auto number : open) {
+    for (auto& [id, invocation] : invocations_) {
+      if (invocation.actor == number && id == culprit && !invocation.answered) answer(invocation, culprit_error);
+    }
+    break_actor(number, other_error, "lost");
+  }
   for (auto& [id, invocation] : invocations_) {
     invocation.holds = 0;
     close_sockets(invocation, invocation.sockets);
@@ -211,7 +220,8 @@ void WorkerContext::abandon(std::uint32_t culprit, const CallError& culprit_erro
     if (!invocation.answered) {
       answer(invocation, error);
     } else if (invocation.continues) {
-      host_.finished(invocation.reply_to, static_cast<std::uint32_t>(invocation.cpu_nanos / 1000));
+      host_.finished(invocation.reply_to, static_cast<std::uint32_t>(invocation.cpu_nanos / 1000),
+                     Gate{invocation.actor, 0});
     }
     if (invocation.deadline_timer != 0) host_.cancel_timer(invocation.deadline_timer);
     if (invocation.tail != nullptr) tell_tails(invocation);
@@ -219,7 +229,7 @@ void WorkerContext::abandon(std::uint32_t culprit, const CallError& culprit_erro
   for (auto& [number, timer] : timers_) host_.cancel_timer(timer.host_timer);
   for (auto& [id, one] : answers_) {
     if (!one.answered && id != one.invocation) {
-      host_.answer(one.reply_to, one.invocation == culprit ? culprit_error : other_error, 0, false);
+      host_.answer(one.reply_to, one.invocation == culprit ? culprit_error : other_error, 0, false, {});
     }
   }
   for (auto& [call, one] : calls_) abandon_call(call, one.is_rpc);

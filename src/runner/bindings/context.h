@@ -52,6 +52,7 @@ struct Invocation {
   bool continues = false;  // the answer said so: the caller waits for the end
   bool log_truncated = false;
   bool is_kept = false;  // JavaScript wants to hear of its end
+  std::uint32_t actor = 0;  // whose it is; its I/O may be used in all of that actor's
 };
 
 // A call that others made and that built-ins answer by number: an RPC call or an event. That of an entrypoint call is its
@@ -161,8 +162,36 @@ class WorkerContext {
   PayloadReader* payload_reader = nullptr;
 
   // ---- Storage of the actors that are open here, by their numbers
+  struct OpenActor {
+    std::shared_ptr<actors::ActorStorage> storage;
+    bool is_used = false;       // in this turn: it is committed at its end
+    bool holds_output = false;  // ... and what the actor says waits for that
+    bool ends_when_idle = false;  // the supervisor wants it to
+    std::uint64_t gate_sequence = 0;  // what the actor says waits until this is on the disk
+    std::uint32_t invocations = 0;
+    std::uint32_t exports = 0;  // objects that others hold
+    std::vector<std::pair<std::uint64_t, v8::Global<v8::Promise::Resolver>>> sync_waiters;
+  };
+  std::unordered_map<std::uint32_t, OpenActor>& actors() noexcept { return actors_; }
+  OpenActor* find_actor(std::uint32_t number);
   // Null with an exception pending when it is not open.
   actors::ActorStorage* use_storage(std::uint32_t actor, StorageUse use);
+  Gate gate_of(const Invocation& invocation);
+  // Ends the actor without a clean close: all its calls fail with `error`, what it has not committed is lost. Returns what
+  // built-ins must forget.
+  struct ActorLeftovers {
+    std::vector<std::uint32_t> exports;
+  };
+  ActorLeftovers break_actor(std::uint32_t actor, const CallError& error, std::string reason);
+  // Forgets an actor: handles and exports of it.
+  ActorLeftovers forget_actor(std::uint32_t actor);
+  std::vector<std::uint32_t> orphans;  // exported objects whose actor has ended: for settle()
+  // Handles and exports of an actor belong to this instead of an invocation.
+  static constexpr std::uint32_t kActorOwner = 0x80000000u;
+  std::uint32_t owner_of(std::uint32_t invocation);
+  bool may_use(std::uint32_t owner);
+  std::unordered_map<std::uint32_t, CallTarget>& facets() noexcept { return facets_; }
+  std::uint32_t next_facet = 1;
   std::shared_ptr<SqlRows> sql_rows;  // made by the first query
 
   // ---- Bodies: complete bytes or streams that came in, named by numbers.
@@ -248,12 +277,9 @@ class WorkerContext {
     std::uint32_t invocation = 0;
   };
   std::unordered_map<std::uint32_t, Packed> packed_;
-  struct OpenStorage {
-    std::shared_ptr<actors::ActorStorage> storage;
-    bool is_used = false;       // in this turn: it is committed at its end
-    bool holds_output = false;  // ... and what the actor says waits for that
-  };
-  std::unordered_map<std::uint32_t, OpenStorage> storages_;
+  std::unordered_map<std::uint32_t, CallTarget> facets_;
+  std::unordered_map<std::uint32_t, OpenActor> actors_;
+  bool is_held(const Invocation& invocation) const;
   void forget_answer(std::uint32_t id);
   void tell_tails(Invocation& invocation);
   void end_capabilities(Invocation& invocation, Leftovers& leftovers);

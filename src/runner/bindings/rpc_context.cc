@@ -88,7 +88,7 @@ void WorkerContext::answer_call(std::uint32_t id, Outcome outcome) {
   call->answered = true;
   if (const auto* error = std::get_if<CallError>(&outcome)) call->failed = std::make_unique<CallError>(*error);
   // Its CPU time is part of what its invocation reports.
-  host_.answer(call->reply_to, std::move(outcome), 0, false);
+  host_.answer(call->reply_to, std::move(outcome), 0, false, invocation != nullptr ? gate_of(*invocation) : Gate{});
   if (invocation != nullptr && invocation->open_answers > 0) --invocation->open_answers;
   if (call->finished) forget_answer(id);
 }
@@ -146,15 +146,16 @@ std::uint32_t WorkerContext::add_handle(CapabilityPtr capability, std::uint32_t 
     }
   }
   const std::uint32_t number = next_handle_++;
-  handles_[number] = {std::move(capability), invocation};
-  if (Invocation* owner = find_invocation(invocation)) remember(owner->handles, number, handles_, invocation);
+  const std::uint32_t holder = owner_of(invocation);
+  handles_[number] = {std::move(capability), holder};
+  if (Invocation* owner = find_invocation(invocation); owner != nullptr && holder == invocation) remember(owner->handles, number, handles_, invocation);
   return number;
 }
 
 CapabilityPtr WorkerContext::use_handle(std::uint32_t number) {
   const auto found = handles_.find(number);
   // One that nobody knows any more belonged to an invocation that has ended: built-ins do not ask for what they dropped.
-  if (found != handles_.end() && (found->second.invocation == 0 || found->second.invocation == current_id())) {
+  if (found != handles_.end() && may_use(found->second.invocation)) {
     return found->second.capability;
   }
   throw_cross_request(*this, "Client");
@@ -176,8 +177,14 @@ CapabilityPtr WorkerContext::add_export(std::uint32_t object, std::uint32_t invo
     return nullptr;
   }
   const std::uint32_t id = next_export_++;
-  exports_[id] = {object, invocation, holds};
   ++object_references_[object];
+  if (owner->actor != 0) {
+    // It lives as long as its actor.
+    exports_[id] = {object, kActorOwner | owner->actor, false};
+    if (OpenActor* const actor = find_actor(owner->actor)) ++actor->exports;
+    return host_.export_object(spec_.id, id);
+  }
+  exports_[id] = {object, invocation, holds};
   remember(owner->exports, id, exports_, invocation);
   if (holds) ++owner->result_exports;
   return host_.export_object(spec_.id, id);
@@ -193,6 +200,10 @@ bool WorkerContext::drop_export(std::uint32_t id) {
   if (found == exports_.end()) return false;
   Invocation* owner = found->second.holds ? find_invocation(found->second.invocation) : nullptr;
   if (owner != nullptr && owner->result_exports > 0) --owner->result_exports;
+  if ((found->second.invocation & kActorOwner) != 0) {
+    OpenActor* const actor = find_actor(found->second.invocation & ~kActorOwner);
+    if (actor != nullptr && actor->exports > 0) --actor->exports;
+  }
   const auto references = object_references_.find(found->second.object);
   exports_.erase(found);
   if (references == object_references_.end() || --references->second > 0) return false;
@@ -225,7 +236,7 @@ void WorkerContext::abandon_call(std::uint32_t call, bool is_rpc) {
 
 std::uint32_t WorkerContext::add_packed(Payload payload, std::uint32_t invocation) {
   const std::uint32_t number = next_packed_++;
-  packed_[number] = {std::move(payload), invocation};
+  packed_[number] = {std::move(payload), owner_of(invocation)};
   return number;
 }
 

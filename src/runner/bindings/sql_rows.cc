@@ -13,6 +13,13 @@ namespace {
 
 constexpr std::size_t kShapesMax = 256;
 constexpr int kColumnsMax = 128;  // SQLite's limit for actors is 100
+// So many cursors stay as they are: loops within loops. More of them are probably those of `exec(...).next()`, of which
+// nobody wants more: they are read to their end, if that is near, and give their statements back.
+constexpr std::size_t kUnsettledMax = 8;
+constexpr std::size_t kSettledRowsMax = 64;
+constexpr std::size_t kSettledBytesMax = 16 * 1024;
+// What the collector is told that an open cursor takes outside the heap, so that it comes before there are too many.
+constexpr std::int64_t kOpenBytes = 16 * 1024;
 
 // Names that are elements of an object, or that an object has a meaning of its own for.
 bool needs_care(std::string_view name) {
@@ -88,17 +95,21 @@ SqlRows::Open* SqlRows::find(std::uint32_t number) noexcept {
   return open_[number - 1].get();
 }
 
-void SqlRows::drop(std::uint32_t number) noexcept {
+void SqlRows::drop(std::uint32_t number) {
   Open* const open = find(number);
   if (open == nullptr) return;
   open->cursor.reset();
   open->shape.reset();
-  if (!open->owner.IsEmpty()) open->owner.Reset();
+  if (!open->owner.IsEmpty() || open->is_garbage) isolate_->AdjustAmountOfExternalAllocatedMemory(-kOpenBytes);
+  open->owner.Reset();
   open->is_garbage = false;
   free_.push_back(number);
 }
 
 void SqlRows::tie(Open& open, v8::Local<v8::Object> owner) {
+  if (!open.owner.IsEmpty()) return;
+  if (open_.size() - free_.size() > kUnsettledMax) open.cursor->settle(kSettledRowsMax, kSettledBytesMax);
+  isolate_->AdjustAmountOfExternalAllocatedMemory(kOpenBytes);
   open.owner.Reset(isolate_, owner);
   open.owner.SetWeak(
       &open,
@@ -112,7 +123,7 @@ void SqlRows::tie(Open& open, v8::Local<v8::Object> owner) {
       v8::WeakCallbackType::kParameter);
 }
 
-void SqlRows::sweep() noexcept {
+void SqlRows::sweep() {
   if (!has_garbage_) return;
   has_garbage_ = false;
   for (const auto& open : open_) {

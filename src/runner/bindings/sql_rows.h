@@ -48,11 +48,11 @@ class SqlRows {
 
   std::uint32_t add(std::unique_ptr<actors::SqlCursor> cursor, std::shared_ptr<const Shape> shape);
   Open* find(std::uint32_t number) noexcept;
-  void drop(std::uint32_t number) noexcept;
-  // The cursor goes when nobody can reach `owner` any more.
+  void drop(std::uint32_t number);
+  // The cursor goes when nobody can reach `owner` any more. With many of them open it is settled, too.
   void tie(Open& open, v8::Local<v8::Object> owner);
   // Drops the cursors whose owners are gone.
-  void sweep() noexcept;
+  void sweep();
 
   // The row that is there. Empty with an exception pending when the memory limit refuses it.
   v8::MaybeLocal<v8::Value> row(v8::Local<v8::Context> context, const actors::SqlCursor& cursor, const Shape& shape,

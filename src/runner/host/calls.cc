@@ -49,6 +49,18 @@ Host::CellPtr Host::local_callee(const CallContext& context, CallTarget& target,
       event.promised = {0, base->second.caller, target.call};
       return find(base->second.callee);
     }
+    case CallTarget::Kind::Object:
+    case CallTarget::Kind::Facet: {
+      const auto found = actor_ways_.find(way_of(target));
+      if (found == actor_ways_.end() || found->second.actor == 0 || found->second.long_ways != 0) return nullptr;
+      Actor* const actor = find_actor(found->second.actor);
+      if (actor == nullptr || actor->closing) return nullptr;
+      actor->used = Clock::now();
+      event.on = InvokeEvent::On::Actor;
+      event.actor = found->second.actor;
+      return find(actor->worker);
+    }
+    case CallTarget::Kind::OwnActor: return nullptr;
     case CallTarget::Kind::Capability:
     case CallTarget::Kind::Outbound: break;
   }
@@ -79,20 +91,55 @@ std::uint32_t Host::start_call(const CallContext& context, CallTarget target, Ca
   const Lock lock(mutex_);
   std::uint32_t id = next_call_++;
   if (id == 0) id = next_call_++;
+  if (!is_held_back(context.gate)) {
+    begin_call(id, context, std::move(target), std::move(call));
+    return id;
+  }
+  OutCall& held = calls_[id];
+  held.caller = context.worker;
+  held.kind = std::holds_alternative<RpcCall>(call)      ? OutCall::Kind::Rpc
+              : std::holds_alternative<FetchCall>(call)  ? OutCall::Kind::Fetch
+              : std::holds_alternative<EngineCall>(call) ? OutCall::Kind::Engine
+                                                         : OutCall::Kind::Runtime;
+  held.is_held = true;
+  // Whether it is still wanted is told by its entry.
+  const auto is_wanted = [this, id] {
+    const auto found = calls_.find(id);
+    if (found == calls_.end() || found->second.returned) return false;
+    found->second.is_held = false;
+    return true;
+  };
+  auto say = [this, id, is_wanted, context, target, call]() mutable {
+    if (!is_wanted()) return discard(call);
+    const bool finished = calls_[id].finished;
+    calls_.erase(id);
+    begin_call(id, context, std::move(target), std::move(call));
+    if (const auto found = calls_.find(id); found != calls_.end()) found->second.finished = finished;
+  };
+  hold_back(context.gate, std::move(say), [this, id, is_wanted](const CallError& error) {
+    if (is_wanted()) fail_unsent(id, error);
+  });
+  return id;
+}
+
+void Host::begin_call(std::uint32_t id, const CallContext& context, CallTarget target, Call call) {
   OutCall out;
   out.caller = context.worker;
-  out.kind = std::holds_alternative<RpcCall>(call)     ? OutCall::Kind::Rpc
-             : std::holds_alternative<FetchCall>(call) ? OutCall::Kind::Fetch
-                                                       : OutCall::Kind::Runtime;
+  out.kind = std::holds_alternative<RpcCall>(call)      ? OutCall::Kind::Rpc
+             : std::holds_alternative<FetchCall>(call)  ? OutCall::Kind::Fetch
+             : std::holds_alternative<EngineCall>(call) ? OutCall::Kind::Engine
+                                                        : OutCall::Kind::Runtime;
   if (const auto* rpc = std::get_if<RpcCall>(&call)) make_reluctant(rpc->arguments);
   const HostCapability* capability = target.capability.get();
   const bool is_object = target.kind == CallTarget::Kind::Promised ||
                          (capability != nullptr && capability->kind == HostCapability::Kind::Export);
   if (!is_object && context.depth + 1 > kCallDepthMax) {
     discard(call);
-    return fail_at_once(id, std::move(out), error_of(Fault::DepthLimit));
+    fail_at_once(id, std::move(out), error_of(Fault::DepthLimit));
+    return;
   }
   InvokeEvent event;
+  const std::string way = way_of(target);
   if (const CellPtr cell = local_callee(context, target, event)) {
     // The short way: the Worker is known to live in this runner.
     out.callee = cell->id;
@@ -102,7 +149,7 @@ std::uint32_t Host::start_call(const CallContext& context, CallTarget target, Ca
     event.call = std::move(call);
     cell->busy = true;
     post(cell, std::move(event));
-    return id;
+    return;
   }
   std::unique_ptr<CallError> failed;
   if (target.kind == CallTarget::Kind::Promised) {
@@ -116,12 +163,18 @@ std::uint32_t Host::start_call(const CallContext& context, CallTarget target, Ca
              (capability != nullptr && capability->kind != HostCapability::Kind::Import)) {
     // Its cell is gone, and nothing may leave through the channel instead.
     failed = std::make_unique<CallError>(error_of(Fault::IsolateLost));
-  } else if (target.kind != CallTarget::Kind::Dynamic && capability == nullptr) {
+  } else if (target.kind != CallTarget::Kind::Dynamic && target.kind != CallTarget::Kind::Facet &&
+             target.kind != CallTarget::Kind::OwnActor && capability == nullptr) {
     failed = std::make_unique<CallError>(error_of(Fault::OutboundBlocked));
   }
   if (failed != nullptr) {
     discard(call);
-    return fail_at_once(id, std::move(out), std::move(*failed));
+    fail_at_once(id, std::move(out), std::move(*failed));
+    return;
+  }
+  if (!way.empty()) {
+    ++actor_ways_[way].long_ways;
+    out.long_actor = way;
   }
   if (target.kind == CallTarget::Kind::Dynamic && target.anonymous == 0 && out.kind == OutCall::Kind::Rpc) {
     out.long_way = std::make_unique<std::pair<std::uint32_t, std::string>>(target.loader, target.id);
@@ -129,15 +182,13 @@ std::uint32_t Host::start_call(const CallContext& context, CallTarget target, Ca
   }
   calls_.emplace(id, std::move(out));
   send_invoke(id, context, target, call);
-  return id;
 }
 
 // The error arrives as any other outcome does; what is called on its result meanwhile gets the same one.
-std::uint32_t Host::fail_at_once(std::uint32_t id, OutCall call, CallError error) {
+void Host::fail_at_once(std::uint32_t id, OutCall call, CallError error) {
   if (call.kind == OutCall::Kind::Rpc) call.failed = std::make_unique<CallError>(error);
   calls_.emplace(id, std::move(call));
   take_return(id, std::move(error));
-  return id;
 }
 
 void Host::send_invoke(std::uint32_t id, const CallContext& context, const CallTarget& target, const Call& call) {
@@ -155,6 +206,25 @@ void Host::send_invoke(std::uint32_t id, const CallContext& context, const CallT
     invoke.target.dynamic = {target.loader, target.id, target.anonymous, target.source};
     invoke.target.entrypoint = target.entrypoint;
     invoke.target.props = to_wire(target.props);
+  } else if (target.kind == CallTarget::Kind::Facet) {
+    if (target.is_own_class) {
+      invoke.target.kind = protocol::Target::Kind::Own;
+      invoke.target.number = context.worker;
+    } else {
+      invoke.target.kind = protocol::Target::Kind::Dynamic;
+      invoke.target.dynamic = {target.loader, target.id, target.anonymous, target.source};
+    }
+    invoke.target.entrypoint = target.entrypoint;
+    invoke.target.props = to_wire(target.props);
+    invoke.target.facet = {target.actor, target.facet_name, target.id_text, target.id_name, target.quota_bytes};
+  } else if (target.kind == CallTarget::Kind::OwnActor) {
+    invoke.target.kind = protocol::Target::Kind::OwnActor;
+    invoke.target.actor = target.actor;
+  } else if (target.kind == CallTarget::Kind::Object) {
+    invoke.target.kind = protocol::Target::Kind::Capability;
+    invoke.target.number = target.capability->number;
+    invoke.target.object = target.id;
+    invoke.target.object_name = target.entrypoint;
   } else {
     invoke.target.kind = protocol::Target::Kind::Capability;
     invoke.target.number = target.capability->number;
@@ -173,11 +243,23 @@ void Host::send_invoke(std::uint32_t id, const CallContext& context, const CallT
     wire.arguments = to_wire(rpc->arguments);
     wire.is_call = rpc->is_call;
     invoke.call = std::move(wire);
+  } else if (const auto* engine = std::get_if<EngineCall>(&call)) {
+    protocol::EngineCall wire;
+    wire.operation = engine->operation;
+    wire.detail = engine->detail;
+    wire.payload.bytes = engine->payload;
+    invoke.call = std::move(wire);
   } else {
     const auto& event = std::get<RuntimeCall>(call);
     invoke.call = protocol::EventCall{event.name, event.detail, {}};
   }
   send(invoke);
+}
+
+// A call that is known to its caller and to nobody else.
+void Host::fail_unsent(std::uint32_t id, const CallError& error) {
+  calls_[id].failed = std::make_unique<CallError>(error);
+  take_return(id, error);
 }
 
 // The outcome of a call of this runner, wherever it was answered.
@@ -194,6 +276,20 @@ void Host::take_return(std::uint32_t id, Outcome outcome) {
       }
     }
     call.long_way.reset();
+  }
+  if (!call.long_actor.empty()) {
+    const auto way = actor_ways_.find(call.long_actor);
+    if (way != actor_ways_.end() && --way->second.long_ways == 0 && way->second.actor == 0) actor_ways_.erase(way);
+    call.long_actor.clear();
+  }
+  if (call.kind == OutCall::Kind::Alarm) {
+    const std::uint32_t actor = call.actor;
+    calls_.erase(found);
+    if (Actor* const asker = find_actor(actor); asker != nullptr && asker->acknowledgements > 0) {
+      --asker->acknowledgements;
+      release_held(actor);
+    }
+    return;
   }
   const bool is_rpc = call.kind == OutCall::Kind::Rpc;
   if (call.kind == OutCall::Kind::Runtime || call.finished) {
@@ -230,15 +326,24 @@ void Host::cancel_call(std::uint32_t call) {
   const Lock lock(mutex_);
   const auto found = calls_.find(call);
   if (found == calls_.end() || found->second.returned) return;
-  if (found->second.callee == 0) {
+  if (found->second.is_held) {
+    fail_unsent(call, error_of(Fault::Cancelled));
+  } else if (found->second.callee == 0) {
     send(protocol::Cancel{call});
   } else {
     post(found->second.callee, CancelEvent{{0, found->second.caller, call}});
   }
 }
 
-void Host::answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues) {
+void Host::answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues, Gate gate) {
   const Lock lock(mutex_);
+  if (!is_held_back(gate)) return say_answer(to, std::move(outcome), cpu_micros, continues);
+  hold_back(
+      gate, [this, to, outcome, cpu_micros, continues]() mutable { say_answer(to, std::move(outcome), cpu_micros, continues); },
+      [this, to, cpu_micros, continues](const CallError& error) { say_answer(to, error, cpu_micros, continues); });
+}
+
+void Host::say_answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues) {
   if (const auto* value = std::get_if<RpcResult>(&outcome)) make_reluctant(value->value);
   if (to.caller != 0) {
     take_return(to.call, std::move(outcome));
@@ -267,9 +372,16 @@ void Host::answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, 
   if (!continues) end_question(to.question, undelivered);
 }
 
-void Host::finished(const ReplyTo& to, std::uint32_t cpu_micros) {
+void Host::finished(const ReplyTo& to, std::uint32_t cpu_micros, Gate gate) {
   const Lock lock(mutex_);
   if (to.caller != 0) return;
+  if (!is_held_back(gate)) return say_finished(to, cpu_micros);
+  hold_back(
+      gate, [this, to, cpu_micros] { say_finished(to, cpu_micros); },
+      [this, to, cpu_micros](const CallError&) { say_finished(to, cpu_micros); });
+}
+
+void Host::say_finished(const ReplyTo& to, std::uint32_t cpu_micros) {
   send(protocol::Finished{to.question, cpu_micros});
   end_question(to.question, false);
 }

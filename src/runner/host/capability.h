@@ -65,6 +65,7 @@ class HostCapability {
   const WorkerId worker;        // Export, Entrypoint: of this runner
   const std::uint32_t number;   // Import: in the channel's table; Export: the Worker's number
   std::string entrypoint;       // Entrypoint
+  std::string namespace_key;    // Import that is a namespace of Durable Objects: the key of its ids
   Payload props;                // Entrypoint
   unsigned depth = 0;           // of props in props
   std::uint32_t references = 1; // itself, and what its props carry

@@ -16,6 +16,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -39,6 +40,7 @@ struct HostOptions {
   std::size_t isolates_max = 2000;
   std::size_t memory_bytes = 768 * kMiB;
   milliseconds idle_after{60000};
+  milliseconds actor_idle_after{10000};
   unsigned executors = 8;
   unsigned parallel = 1;
   unsigned blank_isolates = 8;
@@ -63,8 +65,14 @@ class Host final : public HostCalls {
   CapabilityPtr export_object(WorkerId worker, std::uint32_t export_id) override;
   CapabilityPtr entrypoint(WorkerId worker, std::string name, Payload props) override;
   CapabilityFacts facts_of(const HostCapability& capability) const override;
-  void answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues) override;
-  void finished(const ReplyTo& to, std::uint32_t cpu_micros) override;
+  void answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues, Gate gate) override;
+  void actor_committed(std::uint32_t actor, std::uint64_t sequence, const Sync& sync) override;
+  void actor_failed(std::uint32_t actor, const CallError& error) override;
+  void actor_alarm(std::uint32_t actor, std::optional<std::int64_t> unix_ms) override;
+  void actor_notify(std::uint32_t actor, std::uint64_t sequence) override;
+  void actor_closed(std::uint32_t actor, std::string reason, std::function<void()> close) override;
+  void actor_kept(std::uint32_t actor) override;
+  void finished(const ReplyTo& to, std::uint32_t cpu_micros, Gate gate) override;
   void preload(const CallContext& context, const CallTarget& target) override;
   void provide_code(std::uint32_t request, std::variant<WorkerCode, CallError> code) override;
   std::uint64_t start_timer(WorkerId worker, milliseconds delay, Event event) override;
@@ -104,7 +112,8 @@ class Host final : public HostCalls {
 
   // A call of a Worker of this runner. That of an RPC call stays until it has returned and its caller has finished it.
   struct OutCall {
-    enum class Kind : std::uint8_t { Fetch, Rpc, Runtime };
+    // Alarm: an engine call of the host's own, for an actor.
+    enum class Kind : std::uint8_t { Fetch, Rpc, Runtime, Engine, Alarm };
     WorkerId caller = 0;
     WorkerId callee = 0;  // local; 0: over the channel, or it never left
     Kind kind = Kind::Fetch;
@@ -112,6 +121,36 @@ class Host final : public HostCalls {
     bool finished = false;
     std::unique_ptr<CallError> failed;  // it never left; what is called on its result fails alike
     std::unique_ptr<std::pair<std::uint32_t, std::string>> long_way;  // to a Worker of a loader, over the channel
+    std::string long_actor;  // to an actor, over the channel: its key in actor_ways_
+    std::uint32_t actor = 0;  // Alarm
+    bool is_held = false;    // it has not left yet
+  };
+
+  // An actor that is open in this runner (actors.cc).
+  struct Actor {
+    // Something that it says, once a commit is on the disk.
+    struct Held {
+      std::uint64_t sequence = 0;
+      std::function<void()> say;
+      std::function<void(const CallError&)> fail;
+    };
+    WorkerId worker = 0;
+    std::string way;   // its key in actor_ways_
+    std::uint64_t committed = 0;
+    std::uint64_t durable = 0;
+    std::uint64_t notify = 0;
+    unsigned acknowledgements = 0;  // of alarms, outstanding
+    bool syncing = false;
+    bool closing = false;           // it has been asked to end, or has
+    Sync sync;
+    std::deque<Held> held;
+    Clock::time_point used{};
+  };
+
+  // How calls within this runner find an actor. Direct ones must not overtake those that take the long way.
+  struct ActorWay {
+    std::uint32_t actor = 0;      // 0: it is not open here
+    std::uint32_t long_ways = 0;
   };
 
   // A call of the supervisor.
@@ -145,6 +184,7 @@ class Host final : public HostCalls {
   void run_one(Lock& lock, Executor& self);
   void poll_once(Lock& lock);
   void flush(Lock& lock);
+  ssize_t read_socket(void* data, std::size_t size);
   void wake(const CellPtr& cell);
   void wake_poller();
   int poll_timeout_millis();
@@ -194,11 +234,29 @@ class Host final : public HostCalls {
 
   // calls.cc
   CellPtr local_callee(const CallContext& context, CallTarget& target, InvokeEvent& event);
-  std::uint32_t fail_at_once(std::uint32_t id, OutCall call, CallError error);
+  void fail_at_once(std::uint32_t id, OutCall call, CallError error);
   void send_invoke(std::uint32_t id, const CallContext& context, const CallTarget& target, const Call& call);
   void take_return(std::uint32_t call, Outcome outcome);
   void tell_finish(std::uint32_t id, const OutCall& call);
   void end_question(protocol::QuestionId question, bool undelivered);
+  void begin_call(std::uint32_t id, const CallContext& context, CallTarget target, Call call);
+  void say_answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues);
+  void say_finished(const ReplyTo& to, std::uint32_t cpu_micros);
+  void fail_unsent(std::uint32_t id, const CallError& error);
+
+  // actors.cc
+  void on_open_actor(const protocol::OpenActor& open);
+  void on_close_actor(const protocol::CloseActor& close);
+  void on_facet_closed(const protocol::FacetClosed& closed);
+  std::string way_of(const CallTarget& target) const;
+  Actor* find_actor(std::uint32_t number);
+  bool is_held_back(const Gate& gate);
+  void hold_back(const Gate& gate, std::function<void()> say, std::function<void(const CallError&)> fail);
+  void want_sync(std::uint32_t number, Actor& actor);
+  void release_held(std::uint32_t number);
+  void fail_held(std::uint32_t number, const CallError& error, std::uint64_t from_sequence);
+  void sync_main();
+  void close_idle_actors();
 
   // payloads.cc
   CapabilityPtr import(protocol::CapabilityId number, bool is_granted);
@@ -259,6 +317,19 @@ class Host final : public HostCalls {
   Clock::time_point blank_taken_{};
   std::size_t freed_bytes_ = 0;  // by isolates, since the last trim()
   std::vector<std::unique_ptr<Worker>> dead_;
+
+  std::unordered_map<std::uint32_t, Actor> actors_;
+  std::unordered_map<std::string, ActorWay> actor_ways_;
+  // What the sync threads are to do: sync an actor, or something else that blocks.
+  struct Job {
+    std::uint32_t actor = 0;
+    std::function<void()> run;  // null: sync
+    std::function<void()> then; // with the lock held
+  };
+  std::deque<Job> jobs_;
+  std::condition_variable jobs_wait_;
+  std::vector<std::thread> sync_threads_;
+  std::deque<Fd> descriptors_;  // that came over the socket, until their frame is whole; only the poller
 
   protocol::FrameReader reader_;  // only the poller
   Bytes out_;

@@ -75,7 +75,7 @@ void Host::bury(const CellPtr& cell, std::string_view reason) {
   for (Event& event : cell->mailbox) {
     if (auto* invoke = std::get_if<InvokeEvent>(&event)) {
       const auto is_base = [&](const ReplyTo& one) { return one == invoke->promised; };
-      const bool is_undelivered = invoke->on == InvokeEvent::On::Entrypoint ||
+      const bool is_undelivered = invoke->on == InvokeEvent::On::Entrypoint || invoke->on == InvokeEvent::On::Actor ||
                                   (invoke->on == InvokeEvent::On::Promised &&
                                    std::any_of(undelivered.begin(), undelivered.end(), is_base));
       if (is_undelivered) undelivered.push_back(invoke->reply_to);
@@ -118,6 +118,7 @@ void Host::make_room() {
 // Evicts what nobody has used for long, and lets blank isolates go that nobody has asked for. True: call again soon.
 bool Host::sweep(Lock& lock) {
   const auto now = Clock::now();
+  close_idle_actors();
   bool evicted = false;
   for (auto at = by_use_.begin(); at != by_use_.end();) {
     const CellPtr cell = *at++;

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,6 +19,8 @@ namespace {
 constexpr std::size_t kReadBytes = 256 * kKiB;
 constexpr std::size_t kEventsPerTurn = 256;
 constexpr std::size_t kOutKeptBytes = 1 * kMiB;
+constexpr unsigned kSyncThreads = 4;  // they wait for the disk
+constexpr std::size_t kDescriptorsPerRead = 32;
 
 }  // namespace
 
@@ -44,6 +47,9 @@ void Host::start_threads() {
   }
   monitor_ = std::thread([this] { monitor_main(); });
   maintainer_ = std::thread([this] { maintainer_main(); });
+  for (unsigned index = 0; index < kSyncThreads; ++index) {
+    sync_threads_.emplace_back([this] { sync_main(); });
+  }
 }
 
 void Host::go(const std::vector<std::string>& layers, std::uint32_t start_micros) {
@@ -197,6 +203,29 @@ int Host::poll_timeout_millis() {
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60000));
 }
 
+// Descriptors ride with the frame that announces them: they are kept until it is whole.
+ssize_t Host::read_socket(void* data, std::size_t size) {
+  iovec part{data, size};
+  alignas(cmsghdr) char ancillary[CMSG_SPACE(kDescriptorsPerRead * sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = ancillary;
+  message.msg_controllen = sizeof ancillary;
+  const ssize_t got = ::recvmsg(socket_, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (got <= 0) return got;
+  for (cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr; one = CMSG_NXTHDR(&message, one)) {
+    if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (one->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t index = 0; index < count; ++index) {
+      int number = -1;
+      std::memcpy(&number, CMSG_DATA(one) + index * sizeof(int), sizeof number);
+      descriptors_.emplace_back(number);
+    }
+  }
+  return got;
+}
+
 void Host::poll_once(Lock& lock) {
   polling_ = true;
   poller_ = std::this_thread::get_id();
@@ -206,7 +235,7 @@ void Host::poll_once(Lock& lock) {
   const auto space = reader_.space(kReadBytes);
   ssize_t got = -1;
   errno = EAGAIN;
-  if (read_was_full_) got = ::recv(socket_, space.data, space.size, MSG_DONTWAIT);
+  if (read_was_full_) got = read_socket(space.data, space.size);
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
     releases_.set_asleep(true);
     const int timeout = releases_.is_empty() ? poll_timeout_millis() : 0;
@@ -224,7 +253,7 @@ void Host::poll_once(Lock& lock) {
     }
     if (want_writable_) flush(lock);
     errno = EAGAIN;
-    if ((fds[0].revents & ~POLLOUT) != 0) got = ::recv(socket_, space.data, space.size, MSG_DONTWAIT);
+    if ((fds[0].revents & ~POLLOUT) != 0) got = read_socket(space.data, space.size);
   }
   if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
     _exit(protocol::kExitSupervisorGone);

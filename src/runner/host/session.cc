@@ -35,10 +35,10 @@ void Host::receive(BytesView bytes) {
     void operator()(const protocol::Hello&) {}
     void operator()(const protocol::Finished&) {}
     void operator()(const protocol::Evicted&) {}
-    void operator()(const protocol::OpenActor&) {}
-    void operator()(const protocol::CloseActor&) {}
+    void operator()(const protocol::OpenActor& item) { host.on_open_actor(item); }
+    void operator()(const protocol::CloseActor& item) { host.on_close_actor(item); }
+    void operator()(const protocol::FacetClosed& item) { host.on_facet_closed(item); }
     void operator()(const protocol::ActorClosed&) {}
-    void operator()(const protocol::FacetClosed&) {}
     void operator()(const protocol::Splice&) {}
     void operator()(const protocol::Preload&) {}
     void operator()(const protocol::Code&) {}
@@ -73,8 +73,12 @@ void Host::on_load(const protocol::Load& load) {
     if (binding.kind == protocol::Binding::Kind::Loader) {
       entry.loader = binding.capability;
       loader_owners_[binding.capability] = load.worker;
-    } else if (binding.kind == protocol::Binding::Kind::Fetcher) {
+    } else if (binding.capability != 0) {
       entry.capability = import(binding.capability, true);
+    }
+    if (binding.kind == protocol::Binding::Kind::Namespace) {
+      entry.key = binding.key;
+      if (entry.capability != nullptr) entry.capability->namespace_key = binding.key;
     }
     spec->bindings.push_back(std::move(entry));
   }
@@ -117,9 +121,8 @@ void Host::on_invoke(const protocol::Invoke& invoke) {
     call.arguments = from_wire(rpc->arguments);
     call.is_call = rpc->is_call;
     event.call = std::move(call);
-  } else {
-    const auto& runtime = std::get<protocol::EventCall>(invoke.call);
-    event.call = RuntimeCall{std::string(runtime.name), std::string(runtime.detail)};
+  } else if (const auto* runtime = std::get_if<protocol::EventCall>(&invoke.call)) {
+    event.call = RuntimeCall{std::string(runtime->name), std::string(runtime->detail), from_wire(runtime->payload)};
   }
   CellPtr cell;
   bool undelivered = false;
@@ -127,6 +130,13 @@ void Host::on_invoke(const protocol::Invoke& invoke) {
     case protocol::Target::Kind::Worker:
       cell = find(invoke.target.number);
       undelivered = true;
+      if (invoke.target.actor != 0) {
+        event.on = InvokeEvent::On::Actor;
+        event.actor = invoke.target.actor;
+        Actor* const actor = find_actor(event.actor);
+        if (actor == nullptr) cell = nullptr;
+        if (actor != nullptr) actor->used = Clock::now();
+      }
       break;
     case protocol::Target::Kind::Capability: {
       const auto found = exports_.find(invoke.target.number);
@@ -172,6 +182,11 @@ void Host::on_return(const protocol::Return& result) {
     outcome = std::move(response);
   } else if (const auto* value = std::get_if<protocol::RpcValue>(&result.outcome)) {
     outcome = RpcResult{from_wire(value->payload)};
+  } else if (const auto* engine = std::get_if<protocol::EngineResult>(&result.outcome)) {
+    EngineResult answer;
+    answer.detail = engine->detail;
+    for (const BytesView payload : engine->payloads) answer.payloads.emplace_back(payload);
+    outcome = std::move(answer);
   } else {
     const auto& info = std::get<protocol::ErrorInfo>(result.outcome);
     CallError error;

@@ -8,7 +8,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -16,6 +18,7 @@
 
 #include "src/base/bytes.h"
 #include "src/base/fault.h"
+#include "src/base/fd.h"
 #include "src/base/limits.h"
 
 namespace insula::runner {
@@ -65,9 +68,17 @@ struct RpcCall {
 struct RuntimeCall {
   std::string name;
   std::string detail;  // JSON
+  Payload payload;     // bytes that an engine has kept, and a capability
 };
 
-using Call = std::variant<FetchCall, RpcCall, RuntimeCall>;
+// What built-ins ask of an engine of the supervisor.
+struct EngineCall {
+  std::string operation;
+  std::string detail;  // JSON
+  Bytes payload;
+};
+
+using Call = std::variant<FetchCall, RpcCall, RuntimeCall, EngineCall>;
 
 struct FetchResult {
   std::uint16_t status = 200;
@@ -80,6 +91,11 @@ struct RpcResult {
   Payload value;
 };
 
+struct EngineResult {
+  std::string detail;  // JSON
+  std::vector<Bytes> payloads;
+};
+
 struct CallError {
   std::string fault;  // "ERR_..." or empty for the callee's own error
   std::string name;
@@ -90,7 +106,7 @@ struct CallError {
   bool undelivered = false;
 };
 
-using Outcome = std::variant<FetchResult, RpcResult, CallError>;
+using Outcome = std::variant<FetchResult, RpcResult, CallError, EngineResult>;
 
 CallError error_of(Fault fault);
 CallError error_of(Fault fault, std::string message);
@@ -110,12 +126,13 @@ struct Module {
 };
 
 struct EnvEntry {
-  enum class Kind : std::uint8_t { Text, Json, Loader, Fetcher };
-  std::string name;
+  enum class Kind : std::uint8_t { Text, Json, Loader, Fetcher, Namespace, Workflow };
+  std::string name;           // empty: a Namespace for ctx.exports
   Kind kind = Kind::Text;
-  std::string text;
+  std::string text;           // Namespace: the class
   std::uint32_t loader = 0;   // Loader: its import number
-  CapabilityPtr capability;   // Fetcher
+  CapabilityPtr capability;   // Fetcher, Namespace, Workflow
+  Bytes key;                  // Namespace: of its ids
 };
 
 // A Worker to be: everything a blank isolate needs.
@@ -144,8 +161,8 @@ struct LoadEvent {
 };
 struct InvokeEvent {
   // Entrypoint: a new invocation. Export: a call on an object, within the invocation that gave it away. Promised: a call
-  // on what an earlier RPC call will return, or has returned and was not finished yet.
-  enum class On : std::uint8_t { Entrypoint, Export, Promised };
+  // on what an earlier RPC call will return, or has returned and was not finished yet. Actor: a new invocation of it.
+  enum class On : std::uint8_t { Entrypoint, Export, Promised, Actor };
   ReplyTo reply_to;
   std::uint32_t depth = 0;
   std::uint32_t cpu_millis = 0;   // 0: the Worker's limit
@@ -155,7 +172,44 @@ struct InvokeEvent {
   Payload props;
   std::uint32_t export_id = 0;
   ReplyTo promised;
+  std::uint32_t actor = 0;
   Call call;
+};
+// An actor of this Worker begins: a Durable Object or a facet (docs/design/actors.md).
+struct OpenActorEvent {
+  std::uint32_t actor = 0;
+  std::string class_name;
+  Payload props;
+  std::string id;
+  std::string name;  // empty: none
+  bool is_facet = false;
+  std::uint32_t depth = 1;  // the root's is 1
+  std::uint64_t quota_bytes = 0;
+  Fd database;
+  Fd log;
+  Fd history;
+};
+// It is to end: cleanly if nothing of it runs (no reason), or now. `is_idle`: the host's own wish, which the Worker may
+// decline.
+struct CloseActorEvent {
+  std::uint32_t actor = 0;
+  std::string reason;
+  bool is_idle = false;
+};
+// What it has committed did not reach the disk.
+struct ActorBrokenEvent {
+  std::uint32_t actor = 0;
+  std::string message;
+};
+// It asked to hear when this commit is on the disk.
+struct SyncedEvent {
+  std::uint32_t actor = 0;
+  std::uint64_t sequence = 0;
+};
+// A facet has ended; its parent's next get() starts it anew.
+struct FacetClosedEvent {
+  std::uint32_t parent = 0;
+  std::string name;
 };
 // Nobody holds an exported object any more.
 struct ReleaseEvent {
@@ -200,25 +254,42 @@ struct DeadlineEvent {
 };
 
 using Event = std::variant<LoadEvent, InvokeEvent, ReturnEvent, CancelEvent, TimerEvent, NeedCodeEvent, ChunkEvent,
-                           WritableEvent, DeadlineEvent, ReleaseEvent, FinishEvent>;
+                           WritableEvent, DeadlineEvent, ReleaseEvent, FinishEvent, OpenActorEvent, CloseActorEvent,
+                           ActorBrokenEvent, SyncedEvent, FacetClosedEvent>;
 
 // ---- Calls out of an isolate
 
 struct CallTarget {
   // Self: an entrypoint of the very Worker that calls (ctx.exports). Promised: what an earlier call of the same Worker
   // will return.
-  enum class Kind : std::uint8_t { Capability, Dynamic, Outbound, Self, Promised };
+  // Object: an object of a namespace. Facet: an actor below another, of the class `entrypoint` of a Worker of a loader or of
+  // this one. OwnActor: the engines, on behalf of an actor.
+  enum class Kind : std::uint8_t { Capability, Dynamic, Outbound, Self, Promised, Object, Facet, OwnActor };
   Kind kind = Kind::Capability;
-  CapabilityPtr capability;      // Capability, Outbound
+  CapabilityPtr capability;      // Capability, Outbound, Object
   std::uint32_t call = 0;        // Promised: the earlier call
   std::uint32_t loader = 0;      // Dynamic, and the next three
   std::string id;
   std::uint32_t anonymous = 0;
   std::uint32_t source = 0;
-  std::string entrypoint;        // Dynamic, Self
+  std::string entrypoint;        // Dynamic, Self, Facet; Object: id.name, `id` is the id
+  std::uint32_t actor = 0;       // Facet: its parent; OwnActor: who asks
+  bool is_own_class = false;     // Facet: of this Worker, not of a loader's
+  std::string facet_name;        // Facet
+  std::string id_text;
+  std::string id_name;
+  std::uint64_t quota_bytes = 0;
   Payload props;
   std::uint32_t cpu_millis = 0;
   std::uint32_t subrequests = 0;
+};
+
+// On behalf of which actor something is said, and which of its commits must be on the disk before: what one actor says
+// leaves in its order.
+struct Gate {
+  static constexpr std::uint64_t kThisTurn = ~std::uint64_t{0};  // the commit at the end of the turn
+  std::uint32_t actor = 0;     // 0: nobody's
+  std::uint64_t sequence = 0;  // 0: it waits only for what was said before
 };
 
 // Who calls: identity and place in the call tree, as the host needs them.
@@ -226,6 +297,7 @@ struct CallContext {
   WorkerId worker = 0;
   std::uint32_t question = 0;  // of the supervisor; 0 when the caller is local
   std::uint32_t depth = 0;
+  Gate gate;
 };
 
 struct WorkerCode {
@@ -264,8 +336,28 @@ class HostCalls {
   // An entrypoint of this Worker with props, to be given away. Null: props in props are nested too deep.
   virtual CapabilityPtr entrypoint(WorkerId worker, std::string name, Payload props) = 0;
   virtual CapabilityFacts facts_of(const HostCapability& capability) const = 0;
-  virtual void answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues) = 0;
-  virtual void finished(const ReplyTo& to, std::uint32_t cpu_micros) = 0;
+  virtual void answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues, Gate gate) = 0;
+
+  // ---- Actors. The host syncs their storage on threads of its own, and holds back what they say until then.
+  // Makes durable what was committed; returns the sequence that is durable, or nothing and the reason.
+  struct SyncOutcome {
+    std::uint64_t durable = 0;
+    std::string error;
+  };
+  using Sync = std::function<SyncOutcome()>;
+  // The end of a turn: what was held back since the last one waits for `sequence`. `sync` runs on another thread.
+  virtual void actor_committed(std::uint32_t actor, std::uint64_t sequence, const Sync& sync) = 0;
+  // What was held back in this turn is not said: its calls and answers fail with `error`.
+  virtual void actor_failed(std::uint32_t actor, const CallError& error) = 0;
+  // Tells the supervisor when it wants to be woken; output waits for that too.
+  virtual void actor_alarm(std::uint32_t actor, std::optional<std::int64_t> unix_ms) = 0;
+  // A SyncedEvent is wanted when `sequence` is durable.
+  virtual void actor_notify(std::uint32_t actor, std::uint64_t sequence) = 0;
+  // The Worker has ended it. `close` runs on another thread, then the supervisor hears of it.
+  virtual void actor_closed(std::uint32_t actor, std::string reason, std::function<void()> close) = 0;
+  // It declines to end for idleness.
+  virtual void actor_kept(std::uint32_t actor) = 0;
+  virtual void finished(const ReplyTo& to, std::uint32_t cpu_micros, Gate gate) = 0;
   virtual void preload(const CallContext& context, const CallTarget& target) = 0;
   virtual void provide_code(std::uint32_t request, std::variant<WorkerCode, CallError> code) = 0;
 

@@ -32,12 +32,14 @@ v8::Local<v8::Value> WorkerImpl::env_entries() {
   const auto list = v8::Array::New(v8(), static_cast<int>(bindings.size()));
   for (std::uint32_t index = 0; index < bindings.size(); ++index) {
     const EnvEntry& entry = bindings[index];
-    const std::uint32_t number =
-        entry.kind == EnvEntry::Kind::Fetcher ? context_.add_handle(entry.capability, 0) : entry.loader;
-    v8::Local<v8::Value> parts[4] = {
+    const std::uint32_t number = entry.capability != nullptr ? context_.add_handle(entry.capability, 0) : entry.loader;
+    v8::Local<v8::Value> key = v8::Undefined(v8());
+    v8::Local<v8::Uint8Array> bytes;
+    if (!entry.key.empty() && to_uint8_array(v8(), entry.key).ToLocal(&bytes)) key = bytes;
+    v8::Local<v8::Value> parts[5] = {
         to_string(v8(), entry.name), v8::Integer::NewFromUnsigned(v8(), static_cast<std::uint32_t>(entry.kind)),
-        to_string(v8(), entry.text), v8::Integer::NewFromUnsigned(v8(), number)};
-    list->Set(context, index, v8::Array::New(v8(), parts, 4)).Check();
+        to_string(v8(), entry.text), v8::Integer::NewFromUnsigned(v8(), number), key};
+    list->Set(context, index, v8::Array::New(v8(), parts, 5)).Check();
   }
   return list;
 }

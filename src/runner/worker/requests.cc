@@ -46,6 +46,7 @@ void WorkerImpl::refresh(std::uint32_t id) {
 }
 
 void WorkerImpl::handle(InvokeEvent& event) {
+  if (event.on == InvokeEvent::On::Actor) return call_actor(event);
   if (event.on != InvokeEvent::On::Entrypoint) return call_object(event);
   Invocation& invocation = start_invocation(event);
   const std::uint32_t id = invocation.id;
@@ -117,6 +118,8 @@ void WorkerImpl::handle(ReturnEvent& event) {
       invoke(call_done_.Get(v8()), 5, arguments);
     } else if (auto* value = std::get_if<RpcResult>(&event.outcome)) {
       finish_rpc(event.call, *value, id);
+    } else if (auto* engine = std::get_if<EngineResult>(&event.outcome)) {
+      finish_engine(event.call, *engine);
     } else {
       tell_failure(event.call, std::get<CallError>(event.outcome));
     }

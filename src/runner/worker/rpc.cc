@@ -43,30 +43,41 @@ CallError unreadable(v8::Isolate* isolate, const v8::TryCatch& caught) {
 void WorkerImpl::call_object(InvokeEvent& event) {
   const auto refuse_with = [&](const CallError& error) {
     if (std::holds_alternative<RpcCall>(event.call)) context_.add_failed_answer(event.reply_to, error);
-    host_.answer(event.reply_to, error, 0, false);
+    host_.answer(event.reply_to, error, 0, false, {});
   };
   CallError gone;
   gone.name = "Error";
   gone.message = kNoLongerRunning;
   std::uint32_t target = 0;
   std::uint32_t base = 0;
+  std::uint32_t actor = 0;  // the object is an actor's
   Invocation* invocation = nullptr;
   if (event.on == InvokeEvent::On::Export) {
     const auto* found = context_.find_export(event.export_id);
     if (found == nullptr) return refuse_with(gone);
     target = found->object;
-    invocation = context_.find_invocation(found->invocation);
+    if ((found->invocation & WorkerContext::kActorOwner) != 0) {
+      actor = found->invocation & ~WorkerContext::kActorOwner;
+    } else {
+      invocation = context_.find_invocation(found->invocation);
+    }
   } else {
     const Answer* answer = context_.find_answer(event.promised);
     if (answer == nullptr) return refuse_with(gone);
     if (answer->failed != nullptr) return refuse_with(*answer->failed);
     target = base = answer->id;
     invocation = context_.find_invocation(answer->invocation);
+    if (invocation != nullptr) actor = invocation->actor;
   }
   std::uint32_t answer = 0;
   if (invocation == nullptr) {
-    // A plain result outlives its invocation; what is read of it is an invocation of its own.
+    // A plain result outlives its invocation; what is read of it is an invocation of its own. So is a call on an object of
+    // an actor.
     invocation = &start_invocation(event);
+    if (WorkerContext::OpenActor* const open = context_.find_actor(actor)) {
+      invocation->actor = actor;
+      ++open->invocations;
+    }
     context_.add_answer(*invocation, true);
     answer = invocation->id;
     if (Answer* added = context_.find_answer(answer)) added->base = base;
@@ -123,9 +134,35 @@ void WorkerImpl::dispatch_rpc(RpcCall& call, InvokeEvent& event, std::uint32_t a
 }
 
 void WorkerImpl::dispatch_event(RuntimeCall& call, InvokeEvent& event, std::uint32_t answer) {
-  v8::Local<v8::Value> arguments[5] = {number(v8(), answer), to_name(v8(), event.entrypoint), read_props(event, answer),
-                                       to_name(v8(), call.name), to_string(v8(), call.detail)};
-  call_runtime("dispatchRuntimeEvent", 5, arguments);
+  v8::Local<v8::Value> payload = v8::Undefined(v8());
+  v8::Local<v8::Uint8Array> bytes;
+  if (!call.payload.bytes.empty() && to_uint8_array(v8(), call.payload.bytes).ToLocal(&bytes)) payload = bytes;
+  std::uint32_t handle = 0;
+  if (!call.payload.capabilities.empty() && call.payload.capabilities.front() != nullptr) {
+    handle = context_.add_handle(call.payload.capabilities.front(), answer);
+  }
+  v8::Local<v8::Value> arguments[8] = {number(v8(), answer),
+                                       to_name(v8(), event.entrypoint),
+                                       read_props(event, answer),
+                                       to_name(v8(), call.name),
+                                       to_string(v8(), call.detail),
+                                       payload,
+                                       number(v8(), handle),
+                                       number(v8(), event.actor)};
+  call_runtime("dispatchRuntimeEvent", 8, arguments);
+}
+
+// The answer of an engine: JSON text and values that it keeps.
+void WorkerImpl::finish_engine(std::uint32_t call, EngineResult& result) {
+  const auto context = isolate_.context();
+  const auto payloads = v8::Array::New(v8(), static_cast<int>(result.payloads.size()));
+  for (std::uint32_t index = 0; index < result.payloads.size(); ++index) {
+    v8::Local<v8::Uint8Array> bytes;
+    if (!to_uint8_array(v8(), result.payloads[index]).ToLocal(&bytes)) return;
+    payloads->Set(context, index, bytes).Check();
+  }
+  v8::Local<v8::Value> arguments[3] = {number(v8(), call), to_string(v8(), result.detail), payloads};
+  call_runtime("engineDone", 3, arguments);
 }
 
 // The outcome of an RPC call of this Worker.

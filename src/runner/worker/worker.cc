@@ -3,6 +3,7 @@
 // Worker: the turn of an isolate.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "src/runner/bindings/ops.h"
 #include "src/runner/isolate/convert.h"
@@ -69,6 +70,7 @@ Worker::Turn WorkerImpl::run(std::deque<Event>& events, ExecutorSlot& slot) {
   // The clock moves here and only here when it is frozen: an event is I/O.
   context_.clock.wall_millis = std::floor(engine::real_wall_millis());
   engine::set_thread_clock(context_.is_clock_frozen() ? &context_.clock : nullptr);
+  if (!context_.actors().empty()) begin_actors_turn();
   for (Event& event : events) {
     if (condemned_ || load_error_.has_value()) {
       refuse(event);
@@ -80,12 +82,13 @@ Worker::Turn WorkerImpl::run(std::deque<Event>& events, ExecutorSlot& slot) {
   events.clear();
   if (!condemned_) {
     isolate_.engine().run_foreground_tasks(v8());
+    if (!context_.actors().empty()) commit_actors();
     if ((turns_++ & 63) == 0) memory_bytes_ = isolate_.heap_bytes() + isolate_.allocator().bytes();
   }
   engine::set_thread_clock(nullptr);
   isolate_.set_slot(nullptr);
   slot_ = nullptr;
-  return {condemned_, load_error_.has_value(), !context_.invocations().empty(), fault_};
+  return {condemned_, load_error_.has_value(), !context_.invocations().empty() || !context_.actors().empty(), fault_};
 }
 
 void WorkerImpl::shrink() {
@@ -149,6 +152,7 @@ void WorkerImpl::close_step(std::uint32_t id) {
 
 // After a step: ends what is done, and what can never be.
 void WorkerImpl::settle(std::uint32_t id) {
+  if (!context_.orphans.empty()) release_objects(std::exchange(context_.orphans, {}));
   while (!context_.aborted.empty()) {
     const std::uint32_t aborted = context_.aborted.back();
     context_.aborted.pop_back();
@@ -233,6 +237,7 @@ void WorkerImpl::condemn(Fault fault, std::uint32_t culprit) {
 void WorkerImpl::refuse(Event& event) {
   auto* invoke = std::get_if<InvokeEvent>(&event);
   if (invoke == nullptr) {
+    if (auto* open = std::get_if<OpenActorEvent>(&event)) refuse(*open);
     if (auto* need = std::get_if<NeedCodeEvent>(&event)) {
       host_.provide_code(need->request, error_of(Fault::Cancelled));
     }
@@ -243,18 +248,18 @@ void WorkerImpl::refuse(Event& event) {
 
 void WorkerImpl::refuse(const InvokeEvent& event) {
   if (load_error_.has_value()) {
-    host_.answer(event.reply_to, *load_error_, 0, false);
+    host_.answer(event.reply_to, *load_error_, 0, false, {});
     return;
   }
   CallError lost = error_of(Fault::IsolateLost);
   const auto is_same = [&](const ReplyTo& one) { return one == event.promised; };
   // An object is gone with its isolate. What was called on a result can be sent again together with the call that returns
   // it, if that one never arrived either.
-  lost.undelivered = event.on == InvokeEvent::On::Entrypoint ||
+  lost.undelivered = event.on == InvokeEvent::On::Entrypoint || event.on == InvokeEvent::On::Actor ||
                      (event.on == InvokeEvent::On::Promised &&
                       std::any_of(undelivered_.begin(), undelivered_.end(), is_same));
   if (lost.undelivered) undelivered_.push_back(event.reply_to);
-  host_.answer(event.reply_to, std::move(lost), 0, false);
+  host_.answer(event.reply_to, std::move(lost), 0, false, {});
 }
 
 void WorkerImpl::invoke(v8::Local<v8::Function> function, int count, v8::Local<v8::Value>* arguments) {

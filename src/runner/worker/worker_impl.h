@@ -6,6 +6,7 @@
 //   load.cc         from a blank isolate to a Worker
 //   requests.cc     requests, responses, streams, timers
 //   rpc.cc          RPC calls and runtime events, their outcomes, objects that others hold
+//   actors.cc       Durable Objects and facets: their beginning, commits, end
 //   rejections.cc   promises that nobody handles
 #pragma once
 
@@ -47,6 +48,19 @@ class WorkerImpl final : public Worker {
   void handle(DeadlineEvent& event);
   void handle(ReleaseEvent& event);
   void handle(FinishEvent& event);
+  void handle(OpenActorEvent& event);
+  void handle(CloseActorEvent& event);
+  void handle(ActorBrokenEvent& event);
+  void handle(SyncedEvent& event);
+  void handle(FacetClosedEvent& event);
+  // actors.cc
+  void call_actor(InvokeEvent& event);
+  void begin_actors_turn();
+  void commit_actors();
+  bool close_actor(std::uint32_t actor, std::string reason);
+  void break_actor(std::uint32_t actor, const std::string& message);
+  void release_objects(const std::vector<std::uint32_t>& objects);
+  void refuse(OpenActorEvent& event);
   // A new invocation, with its limits; calls on objects run in one that is there already.
   Invocation& start_invocation(const InvokeEvent& event);
   std::uint64_t cpu_limit_of(const InvokeEvent& event) const;
@@ -57,6 +71,7 @@ class WorkerImpl final : public Worker {
   void dispatch_rpc(RpcCall& call, InvokeEvent& event, std::uint32_t answer, std::uint32_t target,
                     std::uint32_t invocation);
   void dispatch_event(RuntimeCall& call, InvokeEvent& event, std::uint32_t answer);
+  void finish_engine(std::uint32_t call, EngineResult& result);
   v8::Local<v8::Value> read_props(InvokeEvent& event, std::uint32_t invocation);
   void finish_rpc(std::uint32_t call, RpcResult& result, std::uint32_t invocation);
   void tell_failure(std::uint32_t call, const CallError& error);

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Worker: Durable Objects and facets that live in this isolate: their beginning, the commit at the end of a turn, their
+// end (docs/design/actors.md).
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "src/runner/actors/actor_storage.h"
+#include "src/runner/bindings/payload.h"
+#include "src/runner/isolate/convert.h"
+#include "src/runner/worker/worker_impl.h"
+
+namespace insula::runner {
+namespace {
+
+v8::Local<v8::Value> number(v8::Isolate* isolate, std::uint32_t value) {
+  return v8::Integer::NewFromUnsigned(isolate, value);
+}
+
+// What waits for the actor hears this; built-ins give it its properties.
+CallError broken(std::string_view message) {
+  CallError error;
+  error.name = "Error";
+  error.message = message;
+  return error;
+}
+
+}  // namespace
+
+void WorkerImpl::handle(OpenActorEvent& event) {
+  const auto now = static_cast<std::int64_t>(engine::real_wall_millis());
+  actors::StorageOptions options;
+  if (event.quota_bytes != 0) options.database_bytes_max = std::min(options.database_bytes_max, event.quota_bytes);
+  auto opened = actors::ActorStorage::open(std::move(event.database), std::move(event.log), std::move(event.history), now,
+                                           options);
+  if (!opened) {
+    host_.log(context_.spec().id, 0, "error",
+              "The storage of an object of class " + event.class_name + " cannot be opened: " + opened.error().message(), true);
+    host_.actor_closed(event.actor, opened.error().message(), nullptr);
+    return;
+  }
+  WorkerContext::OpenActor& actor = context_.actors()[event.actor];
+  actor.storage = *std::move(opened);
+  actor.storage->set_now(now);
+  const auto alarm = actor.storage->alarm();
+  const bool has_alarm = alarm && alarm->has_value();
+  if (has_alarm) host_.actor_alarm(event.actor, **alarm);
+  InvokeEvent props_only;
+  props_only.props = std::move(event.props);
+  step(0, [&] {
+    v8::Local<v8::Value> props = v8::Undefined(v8());
+    if (!props_only.props.bytes.empty()) {
+      const v8::TryCatch caught(v8());
+      if (!read_payload(context_, props_only.props, 0).ToLocal(&props)) props = v8::Undefined(v8());
+    }
+    v8::Local<v8::Value> arguments[7] = {number(v8(), event.actor),
+                                         to_name(v8(), event.class_name),
+                                         props,
+                                         to_string(v8(), event.id),
+                                         event.name.empty() ? v8::Undefined(v8()).As<v8::Value>()
+                                                            : to_string(v8(), event.name).As<v8::Value>(),
+                                         v8::Boolean::New(v8(), event.is_facet),
+                                         number(v8(), event.depth)};
+    call_runtime("openActor", 7, arguments);
+  });
+}
+
+void WorkerImpl::refuse(OpenActorEvent& event) {
+  const std::string reason = load_error_.has_value() ? load_error_->message : std::string("lost");
+  event.database.reset();
+  event.log.reset();
+  event.history.reset();
+  host_.actor_closed(event.actor, reason, nullptr);
+}
+
+void WorkerImpl::call_actor(InvokeEvent& event) {
+  WorkerContext::OpenActor* const actor = context_.find_actor(event.actor);
+  if (actor == nullptr) {
+    // It has ended meanwhile: the supervisor opens it again.
+    CallError lost = error_of(Fault::IsolateLost);
+    lost.undelivered = true;
+    host_.answer(event.reply_to, std::move(lost), 0, false, {});
+    return;
+  }
+  Invocation& invocation = start_invocation(event);
+  invocation.actor = event.actor;
+  ++actor->invocations;
+  const std::uint32_t id = invocation.id;
+  if (!std::holds_alternative<FetchCall>(event.call)) {
+    context_.add_answer(invocation, std::holds_alternative<RpcCall>(event.call));
+  }
+  step(id, [&] {
+    if (auto* fetch = std::get_if<FetchCall>(&event.call)) {
+      dispatch_request(*fetch, event, id, event.actor, id);
+    } else if (auto* rpc = std::get_if<RpcCall>(&event.call)) {
+      dispatch_rpc(*rpc, event, id, event.actor, id);
+    } else if (auto* runtime = std::get_if<RuntimeCall>(&event.call)) {
+      dispatch_event(*runtime, event, id);
+    }
+  });
+}
+
+// ---- Turns
+
+void WorkerImpl::begin_actors_turn() {
+  const auto now = static_cast<std::int64_t>(engine::real_wall_millis());
+  for (auto& [id, actor] : context_.actors()) {
+    if (actor.storage != nullptr) actor.storage->set_now(now);
+  }
+}
+
+// A turn's writes are one transaction; what the actor has said in it waits until that is on the disk.
+void WorkerImpl::commit_actors() {
+  std::vector<std::uint32_t> used;
+  for (const auto& [id, actor] : context_.actors()) {
+    if (actor.is_used) used.push_back(id);
+  }
+  for (const std::uint32_t id : used) {
+    WorkerContext::OpenActor* const actor = context_.find_actor(id);
+    if (actor == nullptr) continue;
+    actor->is_used = false;
+    const bool held = std::exchange(actor->holds_output, false);
+    auto committed = actor->storage->commit();
+    if (!committed) {
+      break_actor(id, committed.error().message());
+      continue;
+    }
+    if (held) actor->gate_sequence = std::max(actor->gate_sequence, committed->sequence);
+    if (committed->alarm_changed) host_.actor_alarm(id, committed->alarm_ms);
+    host_.actor_committed(id, committed->sequence, [storage = actor->storage]() -> HostCalls::SyncOutcome {
+      auto durable = storage->sync();
+      if (!durable) return {0, std::string(durable.error().message())};
+      return {*durable, {}};
+    });
+    if (!actor->sync_waiters.empty()) host_.actor_notify(id, actor->sync_waiters.back().first);
+  }
+  // Those that were to end when nothing runs any more.
+  std::vector<std::uint32_t> ending;
+  for (const auto& [id, actor] : context_.actors()) {
+    if (actor.ends_when_idle && actor.invocations == 0) ending.push_back(id);
+  }
+  for (const std::uint32_t id : ending) close_actor(id, {});
+}
+
+void WorkerImpl::handle(SyncedEvent& event) {
+  WorkerContext::OpenActor* const actor = context_.find_actor(event.actor);
+  if (actor == nullptr) return;
+  std::vector<v8::Global<v8::Promise::Resolver>> ready;
+  std::erase_if(actor->sync_waiters, [&](auto& one) {
+    if (one.first > event.sequence) return false;
+    ready.push_back(std::move(one.second));
+    return true;
+  });
+  for (auto& one : ready) {
+    step(0, [&] { one.Get(v8())->Resolve(isolate_.context(), v8::Undefined(v8())).FromMaybe(false); });
+  }
+}
+
+// ---- The end
+
+void WorkerImpl::release_objects(const std::vector<std::uint32_t>& objects) {
+  for (const auto object : objects) {
+    v8::Local<v8::Value> arguments[2] = {number(v8(), object), v8::True(v8())};
+    invoke(release_export_.Get(v8()), 2, arguments);
+  }
+}
+
+// Cleanly: nothing of it runs. False: it goes on.
+bool WorkerImpl::close_actor(std::uint32_t id, std::string reason) {
+  WorkerContext::OpenActor* actor = context_.find_actor(id);
+  if (actor == nullptr) return true;
+  if (actor->storage->in_explicit_transaction()) return false;
+  step(0, [&] {
+    v8::Local<v8::Value> arguments[2] = {number(v8(), id), v8::Undefined(v8())};
+    call_runtime("closeActor", 2, arguments);
+  });
+  actor = context_.find_actor(id);
+  if (actor == nullptr || condemned_) return true;
+  std::shared_ptr<actors::ActorStorage> storage = std::move(actor->storage);
+  release_objects(context_.forget_actor(id).exports);
+  host_.actor_closed(id, std::move(reason), [storage = std::move(storage)]() mutable {
+    static_cast<void>(storage->close());
+    storage.reset();
+  });
+  return true;
+}
+
+void WorkerImpl::handle(CloseActorEvent& event) {
+  WorkerContext::OpenActor* const actor = context_.find_actor(event.actor);
+  if (actor == nullptr) return;
+  if (!event.reason.empty()) {
+    // The reason of an abort: built-ins tell the instance's own callers, then it is gone.
+    CallError error = broken(event.reason);
+    WorkerContext::ActorLeftovers leftovers;
+    step(0, [&] {
+      v8::Local<v8::Value> arguments[2] = {number(v8(), event.actor), to_string(v8(), event.reason)};
+      call_runtime("closeActor", 2, arguments);
+    });
+    if (condemned_) return;
+    release_objects(context_.break_actor(event.actor, error, event.reason).exports);
+    settle(0);
+    return;
+  }
+  const bool is_busy = actor->invocations > 0 || actor->exports > 0;
+  if (event.is_idle) {
+    if (is_busy || !close_actor(event.actor, {})) host_.actor_kept(event.actor);
+  } else if (actor->invocations > 0 || !close_actor(event.actor, {})) {
+    actor->ends_when_idle = true;
+  }
+}
+
+void WorkerImpl::handle(ActorBrokenEvent& event) { break_actor(event.actor, event.message); }
+
+void WorkerImpl::break_actor(std::uint32_t id, const std::string& message) {
+  if (context_.find_actor(id) == nullptr) return;
+  host_.log(context_.spec().id, 0, "error", "The storage of an object failed, the object is reset: " + message, true);
+  step(0, [&] {
+    v8::Local<v8::Value> arguments[2] = {number(v8(), id), to_string(v8(), message)};
+    call_runtime("actorBroken", 2, arguments);
+  });
+  if (condemned_) return;
+  release_objects(context_.break_actor(id, broken(message), message).exports);
+  settle(0);
+}
+
+void WorkerImpl::handle(FacetClosedEvent& event) {
+  if (context_.find_actor(event.parent) == nullptr) return;
+  step(0, [&] {
+    v8::Local<v8::Value> arguments[2] = {number(v8(), event.parent), to_string(v8(), event.name)};
+    call_runtime("facetClosed", 2, arguments);
+  });
+}
+
+}  // namespace insula::runner
