@@ -26,7 +26,7 @@ class StorageFile {
   virtual int discard(std::uint64_t offset, std::uint64_t size) = 0;
 };
 
-// A file behind a descriptor, by pread, pwrite, ftruncate, fstat, fdatasync and fallocate; never by a name.
+// A file behind a descriptor, by pread, pwrite, ftruncate, lseek, fdatasync and fallocate; never by a name.
 class DescriptorFile final : public StorageFile {
  public:
   explicit DescriptorFile(Fd fd) : fd_(static_cast<Fd&&>(fd)) {}
