@@ -11,7 +11,7 @@ room(storage USES base sql LINK Threads::Threads)
 room(supervisor/workflow USES base durable storage)
 room(runner/actors USES base sql)
 room(supervisor/config USES base LINK Boost::json PkgConfig::TOMLPLUSPLUS)
-room(cli USES base supervisor/config)
+room(cli USES base supervisor/config LINK Boost::json)
 room(supervisor/http USES base io LINK Boost::headers)
 room(supervisor/websocket USES base io supervisor/http LINK OpenSSL::Crypto)
 room(supervisor/egress USES base io LINK Boost::headers Boost::url OpenSSL::SSL)
@@ -23,6 +23,7 @@ room(supervisor/instances USES base io protocol durable storage supervisor/confi
      LINK Boost::json)
 room(supervisor/broker USES base io protocol supervisor/config supervisor/websocket supervisor/egress supervisor/assets
      supervisor/fleet supervisor/actors supervisor/instances)
+room(supervisor/admin USES base durable storage supervisor/workflow supervisor/instances LINK Boost::json)
 room(supervisor/dispatch USES base io protocol supervisor/fleet)
 room(supervisor/front USES base io supervisor/http supervisor/websocket supervisor/dispatch)
 

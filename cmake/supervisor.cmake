@@ -4,7 +4,7 @@ set_target_properties(insula PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_
 target_include_directories(insula PRIVATE ${CMAKE_SOURCE_DIR})
 target_compile_definitions(insula PRIVATE INSULA_ENGINE_DEFAULT="${INSULA_ENGINE}")
 target_link_libraries(insula PRIVATE insula_warnings insula_cli insula_supervisor_front insula_supervisor_dispatch
-  insula_supervisor_broker insula_supervisor_instances insula_supervisor_actors insula_supervisor_fleet insula_supervisor_egress insula_supervisor_websocket
+  insula_supervisor_broker insula_supervisor_admin insula_supervisor_instances insula_supervisor_actors insula_supervisor_fleet insula_supervisor_egress insula_supervisor_websocket
   insula_supervisor_http insula_supervisor_config)
 
 # The tests of these rooms play against scripted runners.

@@ -179,10 +179,20 @@ Result<Arguments> parse_arguments(std::span<const char* const> arguments) {
     out.command = Command::Serve;
   } else if (command == "check") {
     out.command = Command::Check;
+  } else if (command == "workflows") {
+    const auto rest = arguments.subspan(1);
+    for (const std::string_view word : rest) {
+      if (word != "--help" && word != "-h") continue;
+      out.command = Command::WorkflowsHelp;
+      return out;
+    }
+    out.command = Command::Workflows;
+    TRY(out.workflows, parse_workflows(rest));
+    return out;
   } else if (command.starts_with('-') && find_flag(command.substr(0, command.find('='))) == nullptr) {
     return unknown_flag(command);
   } else {
-    return usage(fmt::format("unknown command {}; the commands are serve and check, for example: insula serve {}",
+    return usage(fmt::format("unknown command {}; the commands are serve, check and workflows, for example: insula serve {}",
                              command, command));
   }
   TRY_VOID(parse_rest(arguments.subspan(1), out));
@@ -195,6 +205,7 @@ std::string help_text() {
       "\n"
       "  insula serve [DIR|FILE ...] [OPTION ...]   run the Workers of these wrangler files\n"
       "  insula check [DIR|FILE ...]                read, bundle and check them, and say what is wrong\n"
+      "  insula workflows COMMAND ...               look at workflow instances of a running server, and operate them\n"
       "  insula --help | --version\n"
       "\n"
       "DIR holds a wrangler.jsonc, wrangler.json or wrangler.toml (default: the current folder). The first Worker "

@@ -10,6 +10,7 @@
 
 #include "src/base/error.h"
 #include "src/base/log.h"
+#include "src/cli/workflows.h"
 #include "src/supervisor/config/load.h"
 
 namespace insula::cli {
@@ -21,13 +22,14 @@ inline constexpr int kExitUsage = 2;
 
 inline constexpr const char* kVersion = "0.1.0";
 
-enum class Command : std::uint8_t { Serve, Check, Help, Version };
+enum class Command : std::uint8_t { Serve, Check, Workflows, WorkflowsHelp, Help, Version };
 
 struct Arguments {
   Command command = Command::Help;
   config::Options options;              // what load_config() needs
   std::optional<LogFormat> log_format;  // absent: human in a terminal, JSON otherwise
   LogLevel log_level = LogLevel::Info;
+  WorkflowsCommand workflows;           // what to ask a running server
   std::optional<std::filesystem::path> engine;  // the unpacked engine package; absent: the built-in place
 };
 

@@ -33,8 +33,10 @@
 #include "src/base/clock.h"
 #include "src/base/log.h"
 #include "src/cli/args.h"
+#include "src/cli/workflows.h"
 #include "src/storage/sqlite_store.h"
 #include "src/supervisor/actors/directory.h"
+#include "src/supervisor/admin/admin.h"
 #include "src/supervisor/broker/broker.h"
 #include "src/supervisor/broker/loader.h"
 #include "src/supervisor/broker/static_workers.h"
@@ -245,6 +247,10 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
     invoker.expire();
   });
 
+  // Operators.
+  auto admin = admin::Admin::listen(io, node.data_directory, workflows, log);
+  if (!admin) return fail(log, admin.error());
+
   // Life.
   supervisor::Ending ending(io, server, fleet, log, clock);
   ending.before_runners([&](std::function<void()> closed) {
@@ -266,6 +272,21 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
   return ending.exit_code();
 }
 
+// A question to a server that runs already.
+int ask(const cli::WorkflowsCommand& command) {
+  const auto tell = [&]() -> Result<std::string> {
+    TRY(const std::string answer, cli::ask_server(command));
+    return cli::text_of_answer(command, answer);
+  };
+  const auto told = tell();
+  if (!told) {
+    fmt::print(stderr, "{}\n", told.error().message());
+    return cli::kExitFailure;
+  }
+  fmt::print("{}", *told);
+  return cli::kExitOk;
+}
+
 int run(std::span<const char* const> words) {
   const auto arguments = cli::parse_arguments(words);
   if (!arguments) {
@@ -280,6 +301,11 @@ int run(std::span<const char* const> words) {
     fmt::print("{}", cli::version_text());
     return cli::kExitOk;
   }
+  if (arguments->command == cli::Command::WorkflowsHelp) {
+    fmt::print("{}", cli::workflows_help());
+    return cli::kExitOk;
+  }
+  if (arguments->command == cli::Command::Workflows) return ask(arguments->workflows);
   const SystemClock clock;
   const LogFormat format =
       arguments->log_format.value_or(::isatty(STDERR_FILENO) == 1 ? LogFormat::Human : LogFormat::Json);
