@@ -15,7 +15,7 @@ export interface WorkerSpec {
   compatibilityFlags?: string[];
   vars?: Record<string, unknown>;
   loaders?: { binding: string; id?: string }[];
-  services?: { binding: string; service: string; entrypoint?: string }[];
+  services?: { binding: string; service: string; entrypoint?: string; props?: object }[];
   objects?: { binding: string; class: string; script?: string }[]; // Durable Objects; `script` names another Worker
   assets?: { binding?: string; files: Record<string, string | Uint8Array> }; // Insula only
   limits?: { cpu_ms?: number; subrequests?: number }; // Insula only
@@ -91,8 +91,9 @@ function capnpBindings(worker: WorkerSpec): string[] {
   for (const { binding, id } of worker.loaders ?? []) {
     bindings.push(`(name = ${quoted(binding)}, workerLoader = (${id === undefined ? '' : `id = ${quoted(id)}`}))`);
   }
-  for (const { binding, service, entrypoint } of worker.services ?? []) {
-    const target = entrypoint === undefined ? '' : `, entrypoint = ${quoted(entrypoint)}`;
+  for (const { binding, service, entrypoint, props } of worker.services ?? []) {
+    const target = (entrypoint === undefined ? '' : `, entrypoint = ${quoted(entrypoint)}`) +
+      (props === undefined ? '' : `, props = (json = ${quoted(JSON.stringify(props))})`);
     bindings.push(`(name = ${quoted(binding)}, service = (name = ${quoted(service)}${target}))`);
   }
   for (const { binding, class: className, script } of worker.objects ?? []) {

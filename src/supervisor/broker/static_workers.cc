@@ -76,7 +76,7 @@ void StaticWorker::bind_all(fleet::Session& session, protocol::WorkerId worker, 
   }
   for (const config::ServiceBinding& service : config_.services) {
     const protocol::CapabilityId number = session.mint(
-        worker, std::make_shared<EntrypointCapability>(all_.find(service.service), service.entrypoint));
+        worker, std::make_shared<EntrypointCapability>(all_.find(service.service), service.entrypoint, service.props));
     services_.push_back(number);
     load.bindings.push_back({service.name, protocol::Binding::Kind::Fetcher, {}, number, {}});
   }

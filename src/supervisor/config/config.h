@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "src/base/bytes.h"
 #include "src/base/error.h"
 #include "src/base/limits.h"
 
@@ -33,6 +34,7 @@ struct ServiceBinding {
   std::string name;
   std::string service;     // name of a static Worker in this configuration
   std::string entrypoint;  // empty: default
+  Bytes props{};           // as they travel to an isolate (structured_clone.h); empty: none
 };
 struct AssetsBinding {
   std::string name;  // empty: directory without a binding

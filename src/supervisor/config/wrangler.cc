@@ -12,6 +12,7 @@
 #include "src/base/compatibility.h"
 #include "src/supervisor/config/durable.h"
 #include "src/supervisor/config/fields.h"
+#include "src/supervisor/config/structured_clone.h"
 
 namespace insula::config {
 namespace {
@@ -225,7 +226,15 @@ class Reader {
       TRY(service.service, table.required_text("service", "\"accounts\" (the name of another Worker)"));
       TRY(auto entrypoint, table.text("entrypoint"));
       service.entrypoint = entrypoint.value_or("");
-      TRY_VOID(refuse_if_set(table, "props", "remove it and pass what is needed in each call"));
+      if (const Value* const props = table.take("props"); props != nullptr && props->as<Value::Null>() == nullptr) {
+        if (props->as<Value::Object>() == nullptr) {
+          return table.problem("props", fmt::format("expected a table, found {}", props->kind()));
+        }
+        service.props = to_structured_clone(*props);
+        if (service.props.size() > kEnvBytesMax) {
+          return table.problem("props", fmt::format("larger than {} bytes", kEnvBytesMax));
+        }
+      }
       for (const auto* ignored : {"environment", "remote"}) table.take(ignored);
       warn_unknown(table);
       file_.worker.services.push_back(std::move(service));

@@ -44,7 +44,7 @@ TEST(Wrangler, EverySupportedField) {
     "compatibility_flags": ["nodejs_compat"],
     "vars": {"T": "text", "N": 1.5, "O": {"a": [true]}},
     "worker_loaders": [{"binding": "LOADER"}, {"binding": "POOL", "id": "pool"}],
-    "services": [{"binding": "S", "service": "other", "entrypoint": "E", "environment": "production"}],
+    "services": [{"binding": "S", "service": "other", "entrypoint": "E", "environment": "production", "props": {"a": 1}}],
     "assets": {"directory": "./tenants", "binding": "ASSETS"},
     "limits": {"cpu_ms": 50, "subrequests": 7},
     "rules": [{"type": "Text", "globs": ["**/*.md"], "fallthrough": true}],
@@ -66,6 +66,7 @@ TEST(Wrangler, EverySupportedField) {
   ASSERT_EQ(worker.services.size(), 1U);
   EXPECT_EQ(worker.services[0].service, "other");
   EXPECT_EQ(worker.services[0].entrypoint, "E");
+  EXPECT_EQ(worker.services[0].props, "\xff\x0fo\"\x01" "aI\x02{\x01");
   EXPECT_EQ(worker.assets->directory, "/p/tenants");
   EXPECT_EQ(worker.assets->name, "ASSETS");
   EXPECT_EQ(worker.limits.cpu, milliseconds(50));
@@ -125,8 +126,6 @@ TEST(Wrangler, UnsupportedFieldsAreErrors) {
   EXPECT_THAT(problem_with(R"("ai": {"binding": "AI"})"), HasSubstr("ai: not supported"));
   EXPECT_THAT(problem_with(R"("assets": {"directory": "d", "not_found_handling": "404-page"})"),
               HasSubstr("assets.not_found_handling: not supported"));
-  EXPECT_THAT(problem_with(R"("services": [{"binding": "S", "service": "s", "props": {"a": 1}}])"),
-              HasSubstr("services[0].props: not supported"));
 }
 
 TEST(Wrangler, MistakesAreNamedWithTheirPlace) {
@@ -137,6 +136,8 @@ TEST(Wrangler, MistakesAreNamedWithTheirPlace) {
       {R"("worker_loaders": [{}])", place + "worker_loaders[0].binding: expected a text, for example \"LOADER\""},
       {R"("services": [{"binding": "S", "service": 1}])",
        place + "services[0].service: expected a text, found a whole number"},
+      {R"("services": [{"binding": "S", "service": "s", "props": [1]}])",
+       place + "services[0].props: expected a table, found a list"},
       {R"("vars": {"A": 1}, "worker_loaders": [{"binding": "A"}])",
        place + "worker_loaders[0].binding: \"A\" is already the name of another binding or variable"},
       {R"("limits": {"cpu_ms": 0})", place + "limits.cpu_ms: expected a whole number from 1 to 300000, found 0"},
