@@ -18,6 +18,7 @@ const source = path.join(root, "src/builtins");
 
 // Names are those of src/builtins/internal/parts.d.ts.
 const parts = {
+  actors: "runtime/actors/actors_part.ts",
   rpc: "runtime/rpc/rpc_part.ts", sockets: "runtime/sockets/sockets_part.ts", streams: "web/streams_part.ts",
   workflows: "runtime/workflows/workflows_part.ts",
 };

@@ -29,15 +29,21 @@ adoptSocketHost(socketHost);
 Object.defineProperty(fetch, "name", { value: "fetch", configurable: true });  // The bundler has shortened it.
 Object.defineProperty(globalThis, "fetch", { value: fetch, writable: true, enumerable: true, configurable: true });
 
-// In the part "rpc".
+type OpenActorArguments = Parameters<ReturnType<typeof parts.actors>["openActor"]>;
+
+// In the parts "rpc" and "actors".
 const finishAnswer = (answer: number): void => parts.rpc().finishAnswer(answer);
 const reduce = (object: object, mode: number): unknown => parts.rpc().reduce(object, mode);
 const releaseExport = (id: number, ended: boolean): void => parts.rpc().releaseExport(id, ended);
+const openActor = (...args: OpenActorArguments): void => parts.actors().openActor(...args);
+const closeActor = (actor: number, reason: string | undefined): void => parts.actors().closeActor(actor, reason);
+const actorBroken = (actor: number, message: string): void => parts.actors().actorBroken(actor, message);
+const facetClosed = (parent: number, name: string): void => parts.actors().facetClosed(parent, name);
 const rpcDone = (call: number, value: unknown): void => parts.rpc().rpcDone(call, value);
 
 export {
-  adopt, builtinModule, callDone, callFailed, cancelInvocation, dispatchFetch, dispatchFetchOn, dispatchRpc,
-  dispatchRuntimeEvent, dropCall, dropTimer, endInvocation, engineDone, faultError, finishAnswer, fireTimer, lazyGlobal, needCode,
-  newDataCloneError, platformClassOf, prepare, reduce, rejectionHandled, releaseExport, revive, rpcDone,
+  actorBroken, adopt, builtinModule, callDone, callFailed, cancelInvocation, closeActor, dispatchFetch, dispatchFetchOn, dispatchRpc,
+  dispatchRuntimeEvent, dropCall, dropTimer, endInvocation, engineDone, facetClosed, faultError, finishAnswer, fireTimer, lazyGlobal, needCode,
+  newDataCloneError, openActor, platformClassOf, prepare, reduce, rejectionHandled, releaseExport, revive, rpcDone,
   unhandledRejection, writerStopped,
 };

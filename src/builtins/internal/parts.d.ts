@@ -6,6 +6,7 @@
 // A part is made after the Worker's code has run: what it needs of the language, it takes from internal/intrinsics.ts.
 
 declare const parts: {
+  actors(): typeof import("../runtime/actors/actors_part.ts");
   rpc(): typeof import("../runtime/rpc/rpc_part.ts");
   sockets(): typeof import("../runtime/sockets/sockets_part.ts");
   workflows(): typeof import("../runtime/workflows/workflows_part.ts");

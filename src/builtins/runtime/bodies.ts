@@ -6,6 +6,7 @@ import { isBytes, mapDelete, mapGet, mapSet, promiseThen, SafeMap, viewOf } from
 import { encodeUtf8 } from "../web/encoding.ts";
 import type { SendableBody } from "../web/body.ts";
 import type { ReadableStream, ReadableStreamDefaultReader } from "../web/streams.ts";
+import { gated } from "../internal/gates.ts";
 import { native } from "./native.ts";
 
 export interface OutgoingBody {
@@ -60,7 +61,7 @@ async function pump(stream: ReadableStream<unknown>, writer: number, allowText: 
         throw new TypeError("This TransformStream is being used as a byte stream, but received an object of non-ArrayBuffer/ArrayBufferView type on its writable side.");
       }
       let goOn = native.stream_write(writer, viewOf(chunk));
-      if (typeof goOn !== "boolean") goOn = await goOn;
+      if (typeof goOn !== "boolean") goOn = await gated(goOn);
       if (!goOn) {
         await reader.cancel(kUnwanted);
         native.stream_end(writer, undefined);

@@ -17,12 +17,13 @@ import { URL } from "../web/url.ts";
 import { outgoing } from "./bodies.ts";
 import { dropEngineCall, engineFailed } from "./engine_calls.ts";
 import { errorFromHost } from "./errors.ts";
+import { enter, type Gate, gateHere } from "../internal/gates.ts";
 import { native } from "./native.ts";
 import { addWebSocket, isUpgrade } from "./sockets/upgrades.ts";
 
 // Where a call goes; the numbers are those of ops.call_fetch.
 export interface Target {
-  kind: 0 | 1 | 2 | 3 | 4;
+  kind: 0 | 1 | 2 | 3 | 4 | 5 | 6;
   capability: number;
   id: string;
   anonymous: number;
@@ -48,6 +49,7 @@ interface Pending {
   upgrade: number;  // the stream that is the body of a request for a WebSocket; 0: it asks for none
   signal: AbortSignal | null;
   onAbort: (() => void) | null;
+  gate: Gate | undefined;
 }
 
 const kRedirectsMax = 20;
@@ -75,6 +77,7 @@ function start(
     target, method: methodOf(request), url: urlOf(request), block: requestHeadersBlockOf(request),
     cf: cfTextOf(request), again: body.kind === "stream" || body.kind === "native" ? null : body, follow,
     redirects: 0, resolve, reject, call: 0, upgrade: 0, signal, onAbort: null,
+    gate: gateHere(),
   };
   send(entry, body);
   if (signal !== null) {
@@ -130,7 +133,7 @@ export function callDone(call: number, status: number, statusText: string, block
     }
   }
   settled(entry);
-  entry.resolve(response);
+  enter(entry.gate, () => entry.resolve(response));
 }
 
 // https://fetch.spec.whatwg.org/#http-redirect-fetch
@@ -186,8 +189,9 @@ export function callFailed(
   }
   settled(entry);
   // Few errors have more than their message, and only for those the part is needed.
-  entry.reject(properties === undefined ? errorFromHost(fault, name, message, remote)
-    : parts.rpc().errorOfCall(fault, name, message, remote, properties, callFailed));
+  const error = properties === undefined ? errorFromHost(fault, name, message, remote)
+    : parts.rpc().errorOfCall(fault, name, message, remote, properties, callFailed);
+  enter(entry.gate, () => entry.reject(error));
 }
 
 // Called by the host when the invocation that made the call has ended.

@@ -14,9 +14,10 @@ import { globalEvents } from "../web/index.ts";
 import { outgoing } from "./bodies.ts";
 import { forgetProps, noteProps } from "./caller_props.ts";
 import { ExecutionContext } from "./context.ts";
-import { describe, faultError } from "./errors.ts";
-import { setExports } from "./exports.ts";
+import { describe, faultError, isOwnError, unattributedError } from "./errors.ts";
+import { kObjectEntrypoint, setExports } from "./exports.ts";
 import { forgetSourcesOf } from "./loader.ts";
+import { leave } from "../internal/gates.ts";
 import { native } from "./native.ts";
 import type { Receiver } from "./rpc/receiver.ts";
 import { answerUpgrade, dropUpgrade, takeUpgrade } from "./sockets/upgrades.ts";
@@ -31,12 +32,15 @@ type EntrypointClass = new (ctx: unknown, env: unknown) => Record<string, unknow
 
 const kOnEntrypoint = 0;
 const kOnExport = 1;
+const kOnActor = 3;
 const kFetch: readonly string[] = ["fetch"];
 
 const entrypoints = new SafeMap<string, Entrypoint>();
 const requests = new SafeMap<number, Request>();
 // Exported classes whose instances the runtime itself makes: not entrypoints.
-const engineClasses = new SafeMap<string, { base: "DurableObject" | "WorkflowEntrypoint"; value: EntrypointClass }>();
+const engineClasses = new SafeMap<string, { base: EngineBase; value: EntrypointClass }>();
+// none: any other class; an object of it answers fetch() only.
+type EngineBase = "DurableObject" | "WorkflowEntrypoint" | "none";
 
 // Takes the exports of the main module. Returns a complaint when one of them is no entrypoint.
 export function adopt(namespace: Record<string, unknown>): string | undefined {
@@ -49,6 +53,8 @@ export function adopt(namespace: Record<string, unknown>): string | undefined {
       else if (name === "default") {
         return "Uncaught TypeError: The default export is a function; it must be an object with handlers, such as " +
           "{ fetch() {} }, or a class that extends WorkerEntrypoint.";
+      } else {
+        setEngineClass(name, "none", value);
       }
     } else if (typeof value === "object" && value !== null) {
       mapSet(entrypoints, name, { kind: "object", value: value as Record<string, unknown> });
@@ -64,7 +70,11 @@ export function adopt(namespace: Record<string, unknown>): string | undefined {
   });
   // As the contract lists them: the default first.
   objects.sort((a, b) => Number(b === "default") - Number(a === "default"));
-  setExports([...objects, ...classes]);
+  const actors: string[] = [];
+  mapForEach(engineClasses, ({ base, value }: { base: EngineBase; value: object }, name: string) => {
+    if (base === "DurableObject" || (base === "none" && isClass(value))) actors.push(name);
+  });
+  setExports([...objects, ...classes], actors);
   return undefined;
 }
 
@@ -72,8 +82,23 @@ function extendsClass(value: object, base: object): boolean {
   return value === base || Object.prototype.isPrototypeOf.call(base, value);
 }
 
-function setEngineClass(name: string, base: "DurableObject" | "WorkflowEntrypoint", value: object): void {
+// Written as a class: a function's prototype could be replaced.
+function isClass(value: object): boolean {
+  return Object.getOwnPropertyDescriptor(value, "prototype")?.writable === false;
+}
+
+function setEngineClass(name: string, base: EngineBase, value: object): void {
   mapSet(engineClasses, name, { base, value: value as never });
+}
+
+// The class of an actor, and whether its objects can be called over RPC.
+export function actorClassOf(name: string): { value: EntrypointClass; isRpc: boolean } {
+  const found = mapGet(engineClasses, name === "" ? "default" : name);
+  if (found === undefined || found.base === "WorkflowEntrypoint") {
+    throw unattributedError(
+      name === "" || name === "default" ? "Worker has no default actor class." : `Worker has no such actor class: ${name}`);
+  }
+  return { value: found.value, isRpc: found.base === "DurableObject" };
 }
 
 // A dispatcher may call run() of a tenant's workflow class.
@@ -96,7 +121,7 @@ function receiverFor(name: string, id: number, props: unknown): Receiver {
   return { self: isClass ? new entrypoint.value(ctx, settings.env) : entrypoint.value, isClass, ctx };
 }
 
-function handlerOf(self: object, name: string): Handler {
+export function handlerOf(self: object, name: string): Handler {
   const handler = (self as Record<string, unknown>)[name];
   if (typeof handler !== "function") throw new Error(`Handler does not export a ${name}() function.`);
   return handler as Handler;
@@ -107,6 +132,11 @@ export function dispatchFetch(
   id: number, entrypoint: string, props: unknown, method: string, url: string, block: string, body: number, cf: string,
 ): void {
   try {
+    if (entrypoint === kObjectEntrypoint) {
+      const request = requestFromHost(method, url, block, takeUpgrade(id, method, block, body), cf);
+      answerFetch(id, parts.actors().objectOf(props).fetch(request));
+      return;
+    }
     const { self, ctx } = receiverFor(entrypoint, id, props);
     const handler = handlerOf(self, "fetch");
     const request = requestFromHost(method, url, block, takeUpgrade(id, method, block, body), cf);
@@ -127,9 +157,15 @@ export function dispatchFetchOn(
 ): void {
   try {
     const request = requestFromHost(method, url, block, takeUpgrade(answer, method, block, body), cf);
+    if (on === kOnActor) {
+      mapSet(requests, answer, request);
+      answerFetch(answer, parts.actors().fetchActor(answer, target, request));
+      return;
+    }
     const rpc = parts.rpc();
-    answerFetch(answer,
-      on === kOnExport ? rpc.callExport(target, kFetch, [request]) : rpc.callResult(target, kFetch, [request]));
+    const call = (): unknown =>
+      on === kOnExport ? rpc.callExport(target, kFetch, [request]) : rpc.callResult(target, kFetch, [request]);
+    answerFetch(answer, throughGate(on, target, call));
   } catch (error) {
     fail(answer, error);
   }
@@ -140,26 +176,41 @@ export function dispatchRpc(
   answer: number, on: number, entrypoint: string, props: unknown, target: number, path: readonly string[],
   args: unknown[] | undefined,
 ): void {
+  if (on === kOnActor) return parts.actors().callActor(answer, target, path, args);
   const rpc = parts.rpc();
   rpc.answerWith(answer, on === kOnEntrypoint, () => {
     switch (on) {
       case kOnEntrypoint:
+        if (entrypoint === kObjectEntrypoint) return rpc.callValue(parts.actors().objectOf(props), path, args);
         return rpc.callEntrypoint(receiverFor(entrypoint, answer, props), path, args);
       case kOnExport:
-        return rpc.callExport(target, path, args);
+        return throughGate(on, target, () => rpc.callExport(target, path, args));
       default:
-        return rpc.callResult(target, path, args);
+        return throughGate(on, target, () => rpc.callResult(target, path, args));
     }
   });
+}
+
+// A call on an object or result that is an actor's waits while the actor lets nothing in.
+function throughGate(on: number, target: number, call: () => unknown): unknown {
+  const rpc = parts.rpc();
+  const gate = on === kOnExport ? rpc.gateOfExport(target) : rpc.gateOfAnswer(target);
+  return gate === undefined ? call() : gate.admit(native.invocation(), call);
 }
 
 // Called by the host with an event that the runtime itself delivers. What comes with it: bytes that an engine has kept,
 // and a handle.
 export function dispatchRuntimeEvent(
   invocation: number, entrypoint: string, props: unknown, name: string, detail: string, payload?: Uint8Array,
-  capability = 0,
+  capability = 0, actor = 0,
 ): void {
+  if (actor !== 0) return parts.actors().eventOfActor(invocation, actor, name, detail);
   parts.rpc().answerWith(invocation, true, () => {
+    if (entrypoint === kObjectEntrypoint) {
+      const argument = name === "tail" ? tailEvents(detail) : jsonParse(detail);
+      const result = parts.rpc().callValue(parts.actors().objectOf(props), [name], [argument]);
+      return promiseThen(promiseResolve(result), () => undefined);
+    }
     if (name === "workflow") {
       const make = (): object => receiverFor(entrypoint, invocation, props).self;
       return parts.workflows().startRun(make, jsonParse(detail) as never, payload, capability);
@@ -205,7 +256,7 @@ function fail(id: number, error: unknown): void {
   const { fault, name, message, stack } = describe(error);
   native.report_exception(`Uncaught ${stack}`);
   const { detail } = parts.rpc().describeThrown(error, name, message);
-  native.fail(id, fault, name, message, stack, fault === "", detail);
+  native.fail(id, fault, name, message, stack, isOwnError(error, fault), detail);
 }
 
 // Called by the host when the caller has gone away, or the invocation must end.
@@ -217,6 +268,7 @@ export function cancelInvocation(id: number): void {
 
 // Called by the host when an invocation that keeps something here is over.
 export function endInvocation(id: number): void {
+  leave(id);
   forgetSourcesOf(id);
   forgetProps(id);
   dropUpgrade(id);

@@ -7,6 +7,7 @@ import {
   jsonParse, jsonStringify, mapDelete, mapGet, mapSet, SafeMap, SafePromise,
 } from "../internal/intrinsics.ts";
 import { errorFromHost } from "./errors.ts";
+import { enter, type Gate, gateHere } from "../internal/gates.ts";
 import { native } from "./native.ts";
 
 export interface EngineAnswer {
@@ -17,6 +18,7 @@ export interface EngineAnswer {
 interface Waiting {
   resolve: (answer: EngineAnswer) => void;
   reject: (reason: unknown) => void;
+  gate: Gate | undefined;
 }
 
 const waiting = new SafeMap<number, Waiting>();
@@ -27,7 +29,7 @@ export function engineCall(
 ): Promise<EngineAnswer> {
   return new SafePromise<EngineAnswer>((resolve, reject) => {
     const call = native.engine_call(kind, capability, actor, operation, jsonStringify(detail), payload);
-    mapSet(waiting, call, { resolve, reject });
+    mapSet(waiting, call, { resolve, reject, gate: gateHere() });
   });
 }
 
@@ -41,14 +43,17 @@ function take(call: number): Waiting | undefined {
 export function engineDone(call: number, detail: string, payloads: readonly Uint8Array[]): void {
   const found = take(call);
   if (found === undefined) return;
-  found.resolve({ detail: (detail === "" ? {} : jsonParse(detail)) as EngineAnswer["detail"], payloads });
+  const answer = { detail: (detail === "" ? {} : jsonParse(detail)) as EngineAnswer["detail"], payloads };
+  enter(found.gate, () => found.resolve(answer));
 }
 
 // False: the call is of another kind.
 export function engineFailed(call: number, fault: string, name: string, message: string, remote: boolean): boolean {
   const found = take(call);
-  found?.reject(errorFromHost(fault, name, message, remote));
-  return found !== undefined;
+  if (found === undefined) return false;
+  const error = errorFromHost(fault, name, message, remote);
+  enter(found.gate, () => found.reject(error));
+  return true;
 }
 
 export function dropEngineCall(call: number): boolean {

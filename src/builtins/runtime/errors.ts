@@ -37,6 +37,20 @@ function mark(error: Error, code: string): void {
   if (code === "ERR_OVERLOADED") Object.assign(error, { overloaded: true });
 }
 
+// Errors of the runtime that have no code and are not told as a callee's own.
+const unattributed = new WeakMap<object, true>();
+
+export function unattributedError(message: string): Error {
+  const error = new Error(message);
+  weakMapSet(unattributed, error, true);
+  return error;
+}
+
+// Is what was thrown the callee's own?
+export function isOwnError(thrown: unknown, fault: string): boolean {
+  return fault === "" && (typeof thrown !== "object" || thrown === null || weakMapGet(unattributed, thrown) !== true);
+}
+
 export const kDynamicStub = "Entrypoints to dynamically-loaded workers cannot be transferred to other Workers, because the system " +
   "does not know how to reload this Worker from scratch. Instead, have the parent Worker expose an entrypoint which " +
   "constructs the dynamic worker and forwards to it.";

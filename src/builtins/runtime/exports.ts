@@ -15,6 +15,9 @@ export class LoopbackServiceStub extends Fetcher {}
 
 const loopbacks = new WeakMap<object, true>();
 
+// An entrypoint that each Worker has: stands for one of its objects, which its props name, so that its stub can travel.
+export const kObjectEntrypoint = "(object)";
+
 // A stub of ctx.exports as it stands there.
 export function isUncalledExport(value: object): boolean {
   return typeof value === "function" && weakMapGet(loopbacks, value) === true;
@@ -23,6 +26,7 @@ export function isUncalledExport(value: object): boolean {
 webClass(LoopbackServiceStub, "LoopbackServiceStub");
 
 let names: readonly string[] = [];
+let actorNames: readonly string[] = [];
 let stubs: Record<string, unknown> | null = null;
 
 function targetFor(entrypoint: string, props: Packed | undefined): Target {
@@ -50,11 +54,18 @@ function newLoopback(entrypoint: string): object {
 
 function fill(into: Record<string, unknown>): void {
   for (const name of names) into[name] = newLoopback(name);
+  for (const name of actorNames) into[name] = parts.actors().newLoopbackClass(name);
+}
+
+// Of a class of actors: what isUncalledExport() knows too.
+export function addLoopback(stub: object): void {
+  weakMapSet(loopbacks, stub, true);
 }
 
 // Called when the main module has run. The object may have been given away before; it is filled now.
-export function setExports(entrypoints: readonly string[]): void {
+export function setExports(entrypoints: readonly string[], actorClasses: readonly string[]): void {
   names = entrypoints;
+  actorNames = actorClasses;
   if (stubs !== null) fill(stubs);
 }
 

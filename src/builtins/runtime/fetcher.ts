@@ -15,18 +15,28 @@ import type { Response } from "../web/response.ts";
 import { fetchThrough, type Target } from "./calls.ts";
 import { native } from "./native.ts";
 import { isFarName } from "./rpc/classes.ts";
+import type { Pending as RpcPending } from "./rpc/pending.ts";
 import { settings } from "./settings.ts";
 
 // What a Fetcher is inside.
 export interface Service {
   readonly target: Target;
   readonly onUse: (() => void) | null;
+  readonly channel?: Channel;
+}
+
+// How calls reach an actor: its stub knows when it is broken, that of a facet also waits for its start.
+export interface Channel {
+  send(path: readonly string[], args: unknown[] | undefined): RpcPending;
+  fetch(input: unknown, init: unknown): Promise<Response>;
+  // What stands for it elsewhere: an entrypoint of this Worker with props, or a refusal.
+  give(): Target;
 }
 
 // Of stubs that are functions, and so cannot have private members.
 const callables = new WeakMap<object, Service>();
 let find: (fetcher: unknown) => Service | undefined;
-const token = Symbol("Fetcher");
+export const fetcherToken = Symbol("Fetcher");
 
 export class Fetcher {
   readonly #service: Service;
@@ -40,7 +50,7 @@ export class Fetcher {
   }
 
   constructor(secret: unknown = undefined, service: unknown = undefined) {
-    if (secret !== token) throw illegalConstructor();
+    if (secret !== fetcherToken) throw illegalConstructor();
     this.#service = service as Service;
   }
 
@@ -48,7 +58,7 @@ export class Fetcher {
     try {
       const service = serviceOf(this);
       service.onUse?.();
-      return fetchThrough(service.target, input, init);
+      return service.channel === undefined ? fetchThrough(service.target, input, init) : service.channel.fetch(input, init);
     } catch (error) {
       return promiseReject(error) as Promise<Response>;
     }
@@ -77,8 +87,10 @@ export function serviceOf(fetcher: unknown): Service {
   return service;
 }
 
-export function targetOfFetcher(fetcher: unknown): Target {
-  return serviceOf(fetcher).target;
+// What of it can be given to others.
+export function targetForGiving(fetcher: unknown): Target {
+  const { target, channel } = serviceOf(fetcher);
+  return channel === undefined ? target : channel.give();
 }
 
 // Makes a function a stub of `target`; its prototype is the caller's business.
@@ -87,7 +99,7 @@ export function bindTarget(stub: object, target: Target): void {
 }
 
 export function newFetcher(target: Target, onUse: (() => void) | null = null): Fetcher {
-  return new Fetcher(token, { target, onUse });
+  return new Fetcher(fetcherToken, { target, onUse });
 }
 
 export function capabilityTarget(capability: number): Target {

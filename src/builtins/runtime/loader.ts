@@ -5,6 +5,7 @@
 
 import { badArgument, badField, illegalConstructor, illegalInvocation } from "../internal/errors.ts";
 import { isObject, toText } from "../internal/convert.ts";
+import { gateHere, type Owner } from "../internal/gates.ts";
 import { mapDelete, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
 import { queueMicrotask } from "../web/timers.ts";
@@ -16,6 +17,7 @@ import { type PackedCode, packCode } from "./worker_code.ts";
 
 interface Source {
   invocation: number;
+  owner: Owner | undefined;
   callback: (() => unknown) | null;
   code: PackedCode | null;
 }
@@ -139,6 +141,10 @@ export class DurableObjectClass {
 
 webClass(DurableObjectClass, "DurableObjectClass");
 
+export function newEngineClass(target: Target): DurableObjectClass {
+  return new DurableObjectClass(token, target);
+}
+
 // Whole and positive; 0 says "no limit of its own".
 export function toLimit(value: unknown): number {
   if (value === undefined || value === null) return 0;
@@ -149,7 +155,12 @@ export function toLimit(value: unknown): number {
 function addSource(callback: (() => unknown) | null, code: PackedCode | null): number {
   const invocation = native.invocation();
   const source = ++lastSource;
-  mapSet(sources, source, { invocation, callback, code });
+  const owner = gateHere()?.owner;
+  mapSet(sources, source, { invocation, owner, callback, code });
+  if (owner !== undefined) {
+    owner.sources[owner.sources.length] = source;
+    return source;
+  }
   if (invocation === 0) return source;
   const others = mapGet(sourcesOf, invocation);
   if (others === undefined) {
@@ -165,6 +176,10 @@ export function forgetSourcesOf(invocation: number): void {
   const numbers = mapGet(sourcesOf, invocation);
   if (numbers === undefined) return;
   mapDelete(sourcesOf, invocation);
+  forgetSources(numbers);
+}
+
+export function forgetSources(numbers: readonly number[]): void {
   for (let i = 0; i < numbers.length; i++) mapDelete(sources, numbers[i]!);
 }
 
@@ -176,7 +191,8 @@ export function needCode(request: number, number: number): void {
       "The request which initiated this Worker's loading has already completed.");
     return;
   }
-  native.set_current(source.invocation === 0 ? undefined : source.invocation);
+  const invocation = source.owner?.invocation ?? source.invocation;
+  native.set_current(invocation === 0 ? undefined : invocation);
   if (source.code !== null) return provide(request, source.code);
   try {
     const result = promiseResolve(source.callback!());

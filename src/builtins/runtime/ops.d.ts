@@ -68,8 +68,6 @@ interface RuntimeOps {
   actor_break(
     actor: number, message: string, remote: boolean, properties: Uint8Array | undefined, dropAlarm: boolean,
   ): void;
-  // Fulfilled when all that the actor has written until now is on the disk.
-  actor_sync(actor: number): Promise<void>;
   // Ids of Durable Objects: 64 hexadecimal digits; without a name random. key: of the namespace.
   namespace_id(key: Uint8Array, name: string | undefined): string;
   namespace_check(key: Uint8Array, id: string): boolean;

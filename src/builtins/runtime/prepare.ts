@@ -9,7 +9,9 @@ import { settings } from "./settings.ts";
 import { messageOf } from "./tail_messages.ts";
 import { tellMessages } from "../web/console.ts";
 
-type BindingEntry = readonly [name: string, kind: number, text: string, capability: number];
+type BindingEntry = readonly [
+  name: string, kind: number, text: string, capability: number, key: Uint8Array | undefined,
+];
 
 // Called by the host first. `env` is a dynamic Worker's, already a value of this isolate; entries are a static one's.
 export function prepare(
@@ -26,7 +28,21 @@ export function prepare(
   settings.date = date;
   if (hasTails) tellMessages(messageOf);
   if (typeof env === "object" && env !== null) Object.assign(settings.env, env);
-  for (const [name, kind, text, capability] of entries) settings.env[name] = bindingOf(kind, text, capability);
+  for (const [name, kind, text, capability, key] of entries) {
+    const binding = kind === kNamespace ? namespaceOf(name, text, capability, key!) : bindingOf(kind, text, capability);
+    if (binding !== undefined) settings.env[name] = binding;
+  }
+}
+
+const kNamespace = 4;
+
+// Without a name it is that of an own class, for ctx.exports.
+function namespaceOf(name: string, className: string, capability: number, key: Uint8Array): object | undefined {
+  const space = { index: settings.spaces.length, capability, key };
+  settings.spaces[space.index] = space;
+  if (name !== "") return parts.actors().newNamespace(space);
+  settings.ownSpaces[className] = space;
+  return undefined;
 }
 
 function bindingOf(kind: number, text: string, capability: number): unknown {

@@ -2,8 +2,17 @@
 //
 // What the host told of this isolate's Worker when it was loaded.
 
+export interface Space {
+  index: number;       // among all of this Worker: the same in each of its isolates
+  capability: number;  // a handle
+  key: Uint8Array;     // of its ids
+}
+
 export const settings = {
   env: {} as Record<string, unknown>,
+  // Namespaces of Durable Objects, and those of own classes by name.
+  spaces: [] as Space[],
+  ownSpaces: { __proto__: null } as unknown as Record<string, Space>,
   hasOutbound: false,
   flags: [] as readonly string[],
   date: "",

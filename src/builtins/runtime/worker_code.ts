@@ -6,7 +6,7 @@ import { isObject, toText } from "../internal/convert.ts";
 import { badField } from "../internal/errors.ts";
 import { copyBytes, isBytes, jsonStringify } from "../internal/intrinsics.ts";
 import { kDynamicStub, newDataCloneError } from "./errors.ts";
-import { isFetcher, targetOfFetcher } from "./fetcher.ts";
+import { isFetcher, targetForGiving } from "./fetcher.ts";
 import { toLimit } from "./loader.ts";
 import { native } from "./native.ts";
 import { settings } from "./settings.ts";
@@ -180,7 +180,7 @@ function packAuthority(given: Record<string, unknown>, packed: PackedCode): void
 
 // A handle for a service stub. One of ctx.exports need not be called before: it has empty props then.
 function handleOf(fetcher: object): number {
-  const target = targetOfFetcher(fetcher);
+  const target = targetForGiving(fetcher);
   if (target.kind === 1) throw newDataCloneError(kDynamicStub);
   return target.kind === 3 ? native.capability_entrypoint(target.entrypoint, target.props) : target.capability;
 }

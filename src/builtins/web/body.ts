@@ -6,6 +6,7 @@
 
 import { isObject, toUsv } from "../internal/convert.ts";
 import { illegalConstructor, illegalInvocation } from "../internal/errors.ts";
+import { gated } from "../internal/gates.ts";
 import { charCodeAt, concatBytes, copyBytes, exactBuffer, isBytes, isWellFormed, jsonParse, SafeUint8Array, slice, toWellFormed } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
 import { type Blob, blobFromBytes, bytesOfBlob, isBlob, typeOfBlob } from "./blob.ts";
@@ -204,7 +205,7 @@ function takeView(state: BodyState, view: ReadableStream<unknown>): SendableBody
 
 // The next bytes of a native body. `failure`: the text of every failure, where the real one is nobody's business.
 export async function pullBody(handle: number, failure: string | undefined): Promise<Uint8Array | undefined> {
-  const pulled = ops.body_pull(handle);  // Throws when the body belongs to another invocation.
+  const pulled = gated(ops.body_pull(handle));  // Throws when the body belongs to another invocation.
   if (failure === undefined) return pulled;
   try {
     return await pulled;

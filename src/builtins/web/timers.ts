@@ -13,6 +13,7 @@ interface Timer {
   delay: number;
   repeats: boolean;
   frame: unknown;  // of async_frame.ts, null when the host's number of the invocation is all there is
+  isFree: boolean;  // waits at no gate
 }
 
 const global = "ServiceWorkerGlobalScope";
@@ -25,7 +26,7 @@ function toDelay(value: unknown): number {
   return delay > 0 ? delay : 0;
 }
 
-function start(callback: unknown, delay: unknown, args: readonly unknown[] | null, repeats: boolean): number {
+function start(callback: unknown, delay: unknown, args: readonly unknown[] | null, repeats: boolean, isFree = false): number {
   requireInvocation();
   const id = ++lastId;
   const current = ops.get_current();
@@ -35,15 +36,22 @@ function start(callback: unknown, delay: unknown, args: readonly unknown[] | nul
     delay: toDelay(delay),
     repeats,
     frame: isArray(current) ? current : null,
+    isFree,
   };
   ops.timer_start(id, timer.delay);  // Throws when the invocation has too many: then there is nothing to forget.
   mapSet(timers, id, timer);
   return id;
 }
 
-// A timer of the runtime itself.
-export function setTimer(callback: () => void, delay: number): number {
-  return start(callback, delay, null, false);
+// A timer of the runtime itself. `isFree`: of what keeps the gates of actors (internal/gates.ts).
+export function setTimer(callback: () => void, delay: number, isFree = false): number {
+  return start(callback, delay, null, false, isFree);
+}
+
+// The frame of a timer that is to pass a gate, null when the host's number is all there is of it; undefined: it passes none.
+export function frameOfTimer(id: number): unknown {
+  const timer = mapGet(timers, id);
+  return timer === undefined || timer.isFree ? undefined : timer.frame;
 }
 
 export function clearTimer(id: number): void {

@@ -24,6 +24,7 @@ export interface ReducedError {
 // What rides with a thrown error beside its name and message.
 export interface ThrownDetail {
   kind: "error" | "dom" | "object";
+  name?: string;  // when it is another one than the host was told
   own?: Record<string, unknown>;
   value?: unknown;  // of kind object: what was thrown
 }
@@ -119,7 +120,16 @@ export interface Thrown {
 }
 
 // What rpc_fail is to say of a thrown value. Never throws.
-export function describeThrown(thrown: unknown, name: string, message: string): Thrown {
+// `marks`: properties that the runtime adds.
+export function describeThrown(
+  thrown: unknown, name: string, message: string, marks?: Record<string, unknown>,
+): Thrown {
+  const described = describeOwn(thrown, name, message, marks);
+  if (marks !== undefined && described.detail === undefined) described.detail = pack({ kind: "error", own: marks });
+  return described;
+}
+
+function describeOwn(thrown: unknown, name: string, message: string, marks: Record<string, unknown> | undefined): Thrown {
   if (!isObject(thrown)) return { name: "Error", message, detail: undefined };
   if (thrown instanceof DOMException) return { name, message, detail: pack({ kind: "dom" }) };
   if (typeof thrown === "function") return { name: "Error", message: String(thrown), detail: undefined };
@@ -132,8 +142,9 @@ export function describeThrown(thrown: unknown, name: string, message: string): 
   if (!isError) {
     return { name, message, detail: pack({ kind: "object", value: thrown }) ?? packPlain("object", thrown) };
   }
-  const own = ownOf(thrown, false);
+  let own = ownOf(thrown, false);
   if (own === undefined) return { name, message, detail: undefined };
+  if (marks !== undefined) own = { ...own, ...marks };
   return { name, message, detail: pack({ kind: "error", own }) ?? packPlain("error", own) };
 }
 
@@ -148,7 +159,7 @@ function packPlain(kind: "error" | "object", value: object): Uint8Array | undefi
 }
 
 // Bytes, when nothing but data is in it. Errors inside are reduced like everywhere: their stacks stay here.
-function pack(detail: ThrownDetail): Uint8Array | undefined {
+export function pack(detail: ThrownDetail): Uint8Array | undefined {
   try {
     let packed: Packed | undefined;
     transfer("kept", detail, (given) => {
@@ -186,7 +197,7 @@ function thrownError(name: string, message: string, detail: unknown, above: unkn
   const given = unpack(detail);
   if (given.kind === "dom") return new DOMException(message, name);
   if (given.kind === "object" && isObject(given.value)) return given.value;
-  const error = errorOf(name, message);
+  const error = errorOf(typeof given.name === "string" ? given.name : name, message);
   if (isObject(given.own)) takeOver(error, given.own, true);
   captureStackTrace(error, above);
   return error;

@@ -3,16 +3,25 @@
 // Objects of this Worker that others hold: by number, until the host says that nobody does any more.
 
 import { isObject } from "../../internal/convert.ts";
+import { type Gate, gateHere } from "../../internal/gates.ts";
 import { apply, mapDelete, mapGet, mapSet, promiseThen, promiseResolve, SafeMap } from "../../internal/intrinsics.ts";
 import { describe } from "../errors.ts";
 import { native } from "../native.ts";
 
 const objects = new SafeMap<number, object>();
+// Those of actors: calls on them pass the actor's gate.
+const gates = new SafeMap<number, Gate>();
 let last = 0;
 
 export function addExport(value: object): number {
   mapSet(objects, ++last, value);
+  const gate = gateHere();
+  if (gate !== undefined) mapSet(gates, last, gate);
   return last;
+}
+
+export function gateOfExport(id: number): Gate | undefined {
+  return mapGet(gates, id);
 }
 
 export function exported(id: number): object | undefined {
@@ -22,6 +31,7 @@ export function exported(id: number): object | undefined {
 // Of a message that was not sent: as if the object had never been given away.
 export function takeBack(id: number): void {
   mapDelete(objects, id);
+  mapDelete(gates, id);
 }
 
 // Called by the host. `ended`: the invocation that gave it away is over, so that nothing of it can run.
@@ -29,6 +39,7 @@ export function releaseExport(id: number, ended: boolean): void {
   const value = mapGet(objects, id);
   if (value === undefined) return;
   mapDelete(objects, id);
+  mapDelete(gates, id);
   if (!ended) tellDisposer(value);
 }
 

@@ -18,9 +18,10 @@ class ServiceRoot implements Root {
   }
 }
 
-function callService({ target, onUse }: Service, path: readonly string[], args: unknown[] | undefined): Pending {
+function callService(service: Service, path: readonly string[], args: unknown[] | undefined): Pending {
+  const { target, onUse, channel } = service;
   onUse?.();
-  return sendCall(target, path, args);
+  return channel === undefined ? sendCall(target, path, args) : channel.send(path, args);
 }
 
 // A name that a Fetcher does not have itself.

@@ -7,6 +7,7 @@ import { isObject } from "../../internal/convert.ts";
 import {
   defineProperty, mapDelete, mapGet, mapSet, promiseReject, promiseResolve, promiseThen, SafeMap, SafePromise,
 } from "../../internal/intrinsics.ts";
+import { enter, type Gate, gateHere } from "../../internal/gates.ts";
 import type { Target } from "../calls.ts";
 import { native } from "../native.ts";
 import { takeArrived } from "./arrivals.ts";
@@ -27,6 +28,9 @@ const nothing = (): void => {};
 export class Pending implements Root {
   // The host's number of the call, 0 when there is none.
   call = 0;
+  gate: Gate | undefined = undefined;
+  // Hears once how it has ended: undefined, or with what it failed.
+  onEnd: ((failure: { error: unknown } | undefined) => void) | null = null;
   private state: 0 | 1 | 2 = kWaiting;
   private outcome: unknown = undefined;
   private shown: Promise<unknown> | null = null;
@@ -81,6 +85,7 @@ export class Pending implements Root {
     this.state = kDone;
     this.outcome = value;
     this.stubs = stubs;
+    this.ended(undefined);
     if (stubs !== null) {
       if (isObject(value)) addDisposer(value, stubs);
       if (this.isDisposed) disposeAll(stubs);
@@ -92,6 +97,7 @@ export class Pending implements Root {
   failed(error: unknown): void {
     this.state = kFailed;
     this.outcome = error;
+    this.ended({ error });
     if (this.reject !== null) {
       this.reject(error);
       this.resolve = this.reject = null;
@@ -109,12 +115,23 @@ export class Pending implements Root {
     const fail = (): never => {
       this.state = kFailed;
       this.outcome = make(fail);
+      this.ended({ error: this.outcome });
       throw this.outcome;
     };
     // One microtask later than the promise learns of it: then the way to those who wait is there to be seen.
     this.resolve(promiseThen(promiseThen(done, nothing), fail));
     this.resolve = this.reject = null;
     if (this.isUsed) promiseThen(this.shown!, undefined, nothing);
+  }
+
+  private ended(failure: { error: unknown } | undefined): void {
+    const { onEnd } = this;
+    this.onEnd = null;
+    onEnd?.(failure);
+  }
+
+  get isWaiting(): boolean {
+    return this.state === kWaiting;
   }
 
   dispose(): void {
@@ -160,6 +177,16 @@ export function doneCall(value: unknown): Pending {
 // Sends a call to a target. What is wrong becomes a rejection.
 export function sendCall(target: Target, path: readonly string[], args: unknown[] | undefined): Pending {
   const pending = new Pending();
+  sendAs(pending, target, path, args);
+  return pending;
+}
+
+// A call that was promised before it could be sent.
+export function newPending(): Pending {
+  return new Pending();
+}
+
+export function sendAs(pending: Pending, target: Target, path: readonly string[], args: unknown[] | undefined): void {
   try {
     if (args === undefined || areAllPrimitive(args)) {
       pending.call = hand(target, path, args);
@@ -169,11 +196,21 @@ export function sendCall(target: Target, path: readonly string[], args: unknown[
       });
       if (stubs.length > 0 && !areStubsDuplicated()) disposeAll(stubs);
     }
+    pending.gate = gateHere();
     mapSet(calls, pending.call, pending);
   } catch (error) {
     pending.failed(error);
   }
-  return pending;
+}
+
+// Nobody waits for the callee any more: it fails here and now.
+export function failCall(pending: Pending, error: unknown): void {
+  if (!pending.isWaiting) return;
+  if (pending.call !== 0) {
+    native.call_cancel(pending.call);
+    take(pending.call);
+  }
+  pending.failed(error);
 }
 
 function areAllPrimitive(args: unknown[]): boolean {
@@ -202,13 +239,16 @@ export function rpcDone(call: number, value: unknown): void {
   const stubs = takeArrived();
   const pending = take(call);
   if (pending === undefined) disposeAll(stubs);
-  else pending.fulfilled(value, stubs);
+  else if (pending.gate === undefined) pending.fulfilled(value, stubs);
+  else pending.gate.enter(() => pending.fulfilled(value, stubs));
 }
 
 export function rpcFailed(
   call: number, fault: string, name: string, message: string, remote: boolean, detail: unknown,
 ): void {
-  take(call)?.failedWith((above) => errorOfCall(fault, name, message, remote, detail, above));
+  const pending = take(call);
+  if (pending === undefined) return;
+  enter(pending.gate, () => pending.failedWith((above) => errorOfCall(fault, name, message, remote, detail, above)));
 }
 
 export function dropRpcCall(call: number): void {

@@ -4,12 +4,13 @@
 // return. Results are kept until the caller says that it will not ask for more of them.
 
 import { isObject } from "../../internal/convert.ts";
+import { type Gate, gateHere } from "../../internal/gates.ts";
 import {
   apply, mapDelete, mapForEach, mapGet, mapSet, promiseResolve, promiseThen, SafeMap,
 } from "../../internal/intrinsics.ts";
 import { toRequest } from "../../web/request.ts";
 import type { ExecutionContext } from "../context.ts";
-import { describe } from "../errors.ts";
+import { describe, isOwnError } from "../errors.ts";
 import { native } from "../native.ts";
 import { settings } from "../settings.ts";
 import { takeArrived } from "./arrivals.ts";
@@ -33,7 +34,11 @@ interface Answer {
   isWaiting: boolean;
   // Stubs that went to the caller: calls on the result may still need them here.
   given: readonly Held[];
+  gate: Gate | undefined;
 }
+
+// What an error of a call is told to be, beside what it is; asked when there is one.
+type Marks = () => Record<string, unknown> | undefined;
 
 const answers = new SafeMap<number, Answer>();
 const nothing = (): void => {};
@@ -42,14 +47,14 @@ const nothing = (): void => {};
 const open = new SafeMap<number, number>();
 
 // Answers a call with what `run` returns.
-export function answerWith(answer: number, isOnEntrypoint: boolean, run: () => unknown): void {
+export function answerWith(answer: number, isOnEntrypoint: boolean, run: () => unknown, marks?: Marks): void {
   const parameters = takeArrived();
   if (!isOnEntrypoint) mapSet(open, answer, native.invocation());
   let result: unknown;
   try {
     result = run();
   } catch (error) {
-    fail(answer, error, parameters);
+    fail(answer, error, parameters, marks);
     return;
   }
   if (!isObject(result)) {
@@ -57,9 +62,9 @@ export function answerWith(answer: number, isOnEntrypoint: boolean, run: () => u
     return;
   }
   const promise = promiseResolve(result);
-  mapSet(answers, answer, { result: promise, isWaiting: true, given: [] });
+  mapSet(answers, answer, { result: promise, isWaiting: true, given: [], gate: gateHere() });
   promiseThen(promise, (value: unknown) => succeed(answer, value, parameters),
-    (error: unknown) => fail(answer, error, parameters));
+    (error: unknown) => fail(answer, error, parameters, marks));
 }
 
 function succeed(answer: number, value: unknown, parameters: readonly Held[]): void {
@@ -68,21 +73,21 @@ function succeed(answer: number, value: unknown, parameters: readonly Held[]): v
     let given: readonly Held[] = [];
     if (isObject(value)) given = transfer("result", value, (sent) => native.rpc_return(answer, sent));
     else native.rpc_return(answer, value);
-    mapSet(answers, answer, { result: value, isWaiting: false, given });
+    mapSet(answers, answer, { result: value, isWaiting: false, given, gate: gateHere() });
     release(parameters, given);
   } catch (error) {
     fail(answer, error, parameters);
   }
 }
 
-function fail(answer: number, error: unknown, parameters: readonly Held[]): void {
+function fail(answer: number, error: unknown, parameters: readonly Held[], marks?: Marks): void {
   mapDelete(open, answer);
   const { fault, name, message, stack } = describe(error);
-  const thrown = describeThrown(error, name, message);
+  const thrown = describeThrown(error, name, message, marks?.());
   const failed = Promise.reject(error);
   promiseThen(failed, undefined, nothing);
-  mapSet(answers, answer, { result: failed, isWaiting: true, given: [] });
-  native.rpc_fail(answer, fault, thrown.name, thrown.message, stack, fault === "", thrown.detail);
+  mapSet(answers, answer, { result: failed, isWaiting: true, given: [], gate: undefined });
+  native.rpc_fail(answer, fault, thrown.name, thrown.message, stack, isOwnError(error, fault), thrown.detail);
   release(parameters, []);
 }
 
@@ -113,6 +118,25 @@ export function finishAnswer(answer: number): void {
   if (found === undefined) return;
   mapDelete(answers, answer);
   for (let i = 0; i < found.given.length; i++) found.given[i]!.dispose();
+}
+
+// A member of an actor's instance. `begins`: its own code is about to run.
+export function callMember(
+  self: object, path: readonly string[], args: unknown[] | undefined, begins: () => void,
+): unknown {
+  if (args !== undefined && path.length === 1 && path[0] === "fetch") {
+    const { fetch } = self as { fetch?: unknown };
+    if (typeof fetch !== "function") throw new Error("Handler does not export a fetch() function.");
+    const request = toRequest(args[0], args[1]);
+    begins();
+    return apply(fetch, self, [request]);
+  }
+  const member = follow(self, "entrypoint", path);
+  if (args === undefined && (member.rest === null || member.rest.length === 0)) return member.value;
+  if (member.rest !== null) return proxyOf(farCall(member.value as object, member.rest, args));
+  if (typeof member.value !== "function") throw notAFunction(path);
+  begins();
+  return apply(member.value, member.holder, args!);
 }
 
 // A member of an entrypoint.
@@ -152,6 +176,11 @@ function callFetch({ self, ctx }: Receiver, args: unknown[]): unknown {
   const handler = (self as { fetch?: unknown }).fetch;
   if (typeof handler !== "function") throw new Error("Handler does not export a fetch() function.");
   return apply(handler, self, [toRequest(args[0], args[1]), settings.env, ctx]);
+}
+
+// The gate of the code that has made or will make the result.
+export function gateOfAnswer(answer: number): Gate | undefined {
+  return mapGet(answers, answer)?.gate;
 }
 
 // A member of an object that was given away.

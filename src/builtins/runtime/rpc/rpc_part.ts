@@ -2,12 +2,14 @@
 //
 // The part "rpc": all that calls need. Made when a Worker first calls, is called, or sends or receives more than data.
 
-export { describeThrown, errorOfCall } from "./error_values.ts";
+export { describeThrown, errorOfCall, pack as packDetail } from "./error_values.ts";
 export { disposePromise, disposeStub, dupStub, isStub, promiseOf } from "./stubs.ts";
-export { releaseExport } from "./exported.ts";
+export { gateOfExport, releaseExport } from "./exported.ts";
 export { memberOf } from "./far.ts";
 export { stubOf } from "./held.ts";
 export { packedSize, packKept } from "./packed.ts";
-export { dropRpcCall, rpcDone, rpcFailed } from "./pending.ts";
-export { abortInvocation, answerWith, callEntrypoint, callExport, callResult, finishAnswer } from "./receiver.ts";
+export { dropRpcCall, failCall, failedCall, newPending, rpcDone, rpcFailed, sendAs, sendCall } from "./pending.ts";
+export {
+  abortInvocation, answerWith, callEntrypoint, callExport, callMember, callResult, callValue, finishAnswer, gateOfAnswer,
+} from "./receiver.ts";
 export { reduce, revive } from "./values.ts";

@@ -19,8 +19,8 @@ import {
 import { isLocked, isReadableStream, isWritableStream } from "../../web/streams_later.ts";
 import { outgoing } from "../bodies.ts";
 import { kDynamicStub, newDataCloneError } from "../errors.ts";
-import { isFetcher, kFetcher, targetOfFetcher } from "../fetcher.ts";
-import { isEngineClass } from "../loader.ts";
+import { isFetcher, kFetcher, targetForGiving } from "../fetcher.ts";
+import { type DurableObjectClass, isEngineClass, targetOfClass } from "../loader.ts";
 import { native } from "../native.ts";
 import { isUncalledExport } from "../exports.ts";
 import { addExport } from "./exported.ts";
@@ -66,7 +66,7 @@ export function reduce(object: object, mode: number): Reduced {
     if (isReadableStream(object)) throw newDataCloneError("ReadableStream can only be serialized for RPC.");
     if (isWritableStream(object)) throw newDataCloneError("WritableStream can only be serialized for RPC.");
     if (isAbortSignal(object)) throw noSignals();
-    if (isEngineClass(object)) throw newDataCloneError(kDynamicStub);
+    if (isEngineClass(object)) throw refusalOfClass(object);
     throw refusal(object);
   }
   if (isTarget(object)) return [kStub, exportObject(object, message)];
@@ -81,7 +81,7 @@ export function reduce(object: object, mode: number): Reduced {
     return [kWritable, sendWritable(object)];
   }
   if (isAbortSignal(object)) throw noSignals();
-  if (isEngineClass(object)) throw newDataCloneError(kDynamicStub);
+  if (isEngineClass(object)) throw refusalOfClass(object);
   throw refusal(object);
 }
 
@@ -91,6 +91,10 @@ function noSignals(): Error {
 
 function refusalOf(name: string): Error {
   return newDataCloneError(`Could not serialize object of type "${name}". This type does not support serialization.`);
+}
+
+function refusalOfClass(object: DurableObjectClass): Error {
+  return targetOfClass(object).kind === 1 ? newDataCloneError(kDynamicStub) : refusal(object);
 }
 
 function refusal(object: object): Error {
@@ -121,6 +125,7 @@ function reduceMarked(value: object, message: Message): Reduced {
   const internals = native.is_proxy(value) ? internalsOf(value) : undefined;
   if (internals !== undefined) throw refusalOf(classNameOf(internals));
   if (isFetcher(value)) return [kFetcher, sendFetcher(value)];
+  if (isUncalledExport(value)) throw refusal(value);
   if (typeof value !== "function" && getPrototypeOf(value) !== Object.prototype && !isTarget(value)) {
     throw newDataCloneError(kBadProxy);
   }
@@ -129,7 +134,7 @@ function reduceMarked(value: object, message: Message): Reduced {
 
 function sendFetcher(fetcher: object): number {
   if (isUncalledExport(fetcher)) throw refusalOf("LoopbackServiceStub");
-  const target = targetOfFetcher(fetcher);
+  const target = targetForGiving(fetcher);
   if (target.kind === 1) throw newDataCloneError(kDynamicStub);
   if (target.kind === 3) return native.payload_entrypoint(target.entrypoint, target.props);
   return native.payload_capability(target.capability);

@@ -7,6 +7,7 @@
 //
 // A wire whose end nobody has accepted has read and written nothing: its streams can be given away whole.
 
+import { gated } from "../../internal/gates.ts";
 import { byteLengthOf, promiseThen } from "../../internal/intrinsics.ts";
 import { type Response, responseHeadersBlockOf, statusTextOf } from "../../web/response.ts";
 import { type Arrival, type End, endForUse, type Other, socketOn, type WebSocket } from "../../web/web_socket.ts";
@@ -85,7 +86,7 @@ class Wire implements Other {
     const goesOn = native.stream_write(this.#writer, record);
     if (typeof goesOn === "boolean") return;
     this.#isBlocked = true;
-    promiseThen(goesOn, () => this.#writeOn());
+    promiseThen(gated(goesOn), () => this.#writeOn());
   }
 
   #writeOn(): void {
@@ -102,7 +103,7 @@ class Wire implements Other {
     let hasEnding = false;
     try {
       for (;;) {
-        const chunk = await native.body_pull(this.#body);
+        const chunk = await gated(native.body_pull(this.#body));
         const arrivals = chunk === undefined ? null : reader.take(chunk);
         if (arrivals === null) break;
         for (let i = 0; i < arrivals.length; i++) {
