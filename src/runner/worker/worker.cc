@@ -195,7 +195,8 @@ void WorkerImpl::fail_hung() {
   std::vector<std::uint32_t> ids;
   for (const auto& [id, invocation] : context_.invocations()) {
     // Who waits for an entrypoint of its own hears of that one's failure, and may handle it.
-    if (!context_.waits_for_call(id)) ids.push_back(id);
+    // A call of an actor may wait for a later event of that actor.
+    if (invocation.actor == 0 && !context_.waits_for_call(id)) ids.push_back(id);
   }
   for (const auto id : ids) {
     Invocation* invocation = context_.find_invocation(id);
@@ -207,6 +208,8 @@ void WorkerImpl::fail_hung() {
   }
   ids.clear();
   for (const auto& [id, answer] : context_.answers()) {
+    const Invocation* const host = context_.find_invocation(answer.invocation);
+    if (host != nullptr && host->actor != 0) continue;
     if (!answer.answered && id != answer.invocation && !context_.waits_for_call(answer.invocation)) ids.push_back(id);
   }
   for (const auto id : ids) {
