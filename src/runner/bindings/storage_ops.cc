@@ -38,6 +38,17 @@ void throw_storage_error(v8::Isolate* isolate, const Error& error) {
   isolate->ThrowException(v8::Exception::Error(to_string(isolate, error.message())));
 }
 
+actors::SqlMonitor& sql_monitor() noexcept {
+  struct Monitor final : actors::SqlMonitor {
+    bool should_stop() noexcept override {
+      v8::Isolate* const isolate = v8::Isolate::TryGetCurrent();
+      return isolate != nullptr && WorkerContext::of(isolate).isolate().is_terminated();
+    }
+  };
+  static Monitor monitor;
+  return monitor;
+}
+
 std::uint32_t* counters_at(const Info& info, int index, std::size_t count) {
   if (!info[index]->IsUint32Array()) return nullptr;
   const auto array = info[index].As<v8::Uint32Array>();

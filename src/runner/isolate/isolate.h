@@ -65,7 +65,12 @@ class Isolate final : public Terminable {
   engine::Engine& engine() const noexcept { return *options_.engine; }
   std::size_t heap_bytes_max() const noexcept { return options_.heap_bytes_max; }
 
-  void terminate() noexcept override { isolate_->TerminateExecution(); }
+  void terminate() noexcept override {
+    is_terminated_.store(true, std::memory_order_relaxed);
+    isolate_->TerminateExecution();
+  }
+  // For native code that takes long: V8 stops only JavaScript.
+  bool is_terminated() const noexcept { return is_terminated_.load(std::memory_order_relaxed); }
 
   // The slot of the thread that runs the isolate now; null outside a turn. Used by the out-of-memory callbacks.
   void set_slot(ExecutorSlot* slot) noexcept { slot_ = slot; }
@@ -86,6 +91,7 @@ class Isolate final : public Terminable {
   v8::Global<v8::Object> runtime_;
   ExecutorSlot* slot_ = nullptr;
   bool heap_exhausted_ = false;
+  std::atomic<bool> is_terminated_{false};
 };
 
 }  // namespace insula::runner

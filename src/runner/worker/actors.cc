@@ -8,6 +8,7 @@
 
 #include "src/runner/actors/actor_storage.h"
 #include "src/runner/bindings/payload.h"
+#include "src/runner/bindings/storage_ops.h"
 #include "src/runner/isolate/convert.h"
 #include "src/runner/worker/worker_impl.h"
 
@@ -43,6 +44,7 @@ void WorkerImpl::handle(OpenActorEvent& event) {
   WorkerContext::OpenActor& actor = context_.actors()[event.actor];
   actor.storage = *std::move(opened);
   actor.storage->set_now(now);
+  actor.storage->set_monitor(&sql_monitor());
   const auto alarm = actor.storage->alarm();
   const bool has_alarm = alarm && alarm->has_value();
   if (has_alarm) host_.actor_alarm(event.actor, **alarm);
