@@ -125,11 +125,6 @@ probes('rpc: errors that cross', {
           code() { throw Object.assign(new TypeError('typed', { cause: 'why' }), { code: 42 }); } }`, { compatibilityDate: '2026-01-01' })).getEntrypoint();
       return [about(await caught(() => stub.custom())), about(await caught(() => stub.code()))];
     },
-    differs: {
-      reason: 'the newest behaviour is the only one: older dates do not lose names, codes and causes',
-      insula: [{ name: 'MyErr', message: 'custom', kind: 'Error', own: [['remote', true]], remote: true, cause: { $: 'undefined' } },
-        { name: 'TypeError', message: 'typed', kind: 'TypeError', own: [['code', 42], ['remote', true]], remote: true, cause: 'why' }],
-    },
   },
 }, setup);
 
