@@ -134,7 +134,10 @@ class WorkerContext {
   std::unordered_map<std::uint32_t, Answer>& answers() noexcept { return answers_; }
 
   // ---- Handles: what JavaScript holds of capabilities. Those of an invocation end with it; of 0, with the Worker.
-  std::uint32_t add_handle(CapabilityPtr capability, std::uint32_t invocation);
+  // is_of_caller: it came with the call that began the invocation. What is given to its calls keeps the invocation, like
+  // what is returned: it is the caller, or somebody above, who holds that then, so no two can hold each other.
+  std::uint32_t add_handle(CapabilityPtr capability, std::uint32_t invocation, bool is_of_caller = false);
+  bool is_of_caller(std::uint32_t handle) const;
   // Null, with the cross-request error pending, unless the running invocation may use it.
   CapabilityPtr use_handle(std::uint32_t number);
   void drop_handle(std::uint32_t number);
@@ -275,6 +278,7 @@ class WorkerContext {
   struct Packed {
     Payload payload;
     std::uint32_t invocation = 0;
+    bool is_of_caller = false;
   };
   std::unordered_map<std::uint32_t, Packed> packed_;
   std::unordered_map<std::uint32_t, CallTarget> facets_;

@@ -46,8 +46,9 @@ void take_back(WorkerContext& context, PayloadWriter& writer) {
   let_go(context, writer.payload);
 }
 
-v8::MaybeLocal<v8::Value> read_payload(WorkerContext& context, Payload& payload, std::uint32_t invocation) {
-  PayloadReader reader{payload, invocation};
+v8::MaybeLocal<v8::Value> read_payload(WorkerContext& context, Payload& payload, std::uint32_t invocation,
+                                       bool is_of_caller) {
+  PayloadReader reader{payload, invocation, is_of_caller};
   const Current current(context.payload_reader, &reader);
   v8::MaybeLocal<v8::Value> value = deserialize_value(context.v8(), payload.bytes);
   if (!payload.is_plain()) let_go(context, payload);

@@ -136,7 +136,7 @@ bool WorkerContext::finish_answer(const ReplyTo& reply_to, std::uint32_t& id) {
 
 // ---- Handles
 
-std::uint32_t WorkerContext::add_handle(CapabilityPtr capability, std::uint32_t invocation) {
+std::uint32_t WorkerContext::add_handle(CapabilityPtr capability, std::uint32_t invocation, bool is_of_caller) {
   // An object that comes home to its own invocation must not keep it alive.
   if (const CapabilityFacts facts = host_.facts_of(*capability); facts.worker == spec_.id) {
     const auto known = exports_.find(facts.export_id);
@@ -147,7 +147,7 @@ std::uint32_t WorkerContext::add_handle(CapabilityPtr capability, std::uint32_t 
   }
   const std::uint32_t number = next_handle_++;
   const std::uint32_t holder = owner_of(invocation);
-  handles_[number] = {std::move(capability), holder};
+  handles_[number] = {std::move(capability), holder, is_of_caller};
   if (Invocation* owner = find_invocation(invocation); owner != nullptr && holder == invocation) remember(owner->handles, number, handles_, invocation);
   return number;
 }
@@ -160,6 +160,11 @@ CapabilityPtr WorkerContext::use_handle(std::uint32_t number) {
   }
   throw_cross_request(*this, "Client");
   return nullptr;
+}
+
+bool WorkerContext::is_of_caller(std::uint32_t handle) const {
+  const auto found = handles_.find(handle);
+  return found != handles_.end() && found->second.is_of_caller;
 }
 
 void WorkerContext::drop_handle(std::uint32_t number) { handles_.erase(number); }

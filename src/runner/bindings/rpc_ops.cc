@@ -44,7 +44,8 @@ void rpc_call(const Info& info) {
   RpcCall call;
   call.path = texts_of(info.GetIsolate(), info[9]);
   call.is_call = !info[10]->IsUndefined();
-  PayloadWriter writer{.payload = call.arguments, .invocation = invocation_id, .exports = {}};
+  const bool holds = target.kind == CallTarget::Kind::Capability && context.is_of_caller(number_at(info, 1));
+  PayloadWriter writer{.payload = call.arguments, .invocation = invocation_id, .holds = holds, .exports = {}};
   if (call.is_call && !write_payload(context, info[10], writer)) return;
   invocation = context.find_invocation(invocation_id);  // the Worker's code may have run meanwhile
   if (invocation == nullptr) return take_back(context, writer);
@@ -181,7 +182,7 @@ void payload_take_capability(const Info& info) {
     return throw_error(context, "This value names a capability that did not come with it.");
   }
   info.GetReturnValue().Set(
-      context.add_handle(std::move(reader->payload.capabilities[index]), reader->invocation));
+      context.add_handle(std::move(reader->payload.capabilities[index]), reader->invocation, reader->is_of_caller));
 }
 
 void payload_take_stream(const Info& info) {
@@ -217,8 +218,10 @@ void capability_entrypoint(const Info& info) {
 
 void capability_dup(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
-  if (CapabilityPtr capability = context.use_handle(number_at(info, 0))) {
-    info.GetReturnValue().Set(context.add_handle(std::move(capability), context.current_id()));
+  const std::uint32_t handle = number_at(info, 0);
+  if (CapabilityPtr capability = context.use_handle(handle)) {
+    info.GetReturnValue().Set(
+        context.add_handle(std::move(capability), context.current_id(), context.is_of_caller(handle)));
   }
 }
 

@@ -118,7 +118,8 @@ void WorkerImpl::dispatch_rpc(RpcCall& call, InvokeEvent& event, std::uint32_t a
   v8::Local<v8::Value> args = v8::Undefined(v8());
   if (call.is_call) {
     const v8::TryCatch caught(v8());
-    if (!read_payload(context_, call.arguments, invocation).ToLocal(&args)) {
+    const bool is_of_caller = answer == invocation;
+    if (!read_payload(context_, call.arguments, invocation, is_of_caller).ToLocal(&args)) {
       if (!caught.HasTerminated()) context_.fail_call(answer, unreadable(v8(), caught));
       return;
     }
