@@ -57,6 +57,12 @@ void Actor::reach(const std::shared_ptr<fleet::RoutedCall>& call) {
   if (state_ == State::Absent && holds_ == 0) start();
 }
 
+void Actor::when_open(std::function<void(const protocol::ErrorInfo*)> done) {
+  if (state_ == State::Open) return done(nullptr);
+  on_open_.push_back(std::move(done));
+  if (state_ == State::Absent && holds_ == 0) start();
+}
+
 void Actor::leave(fleet::RoutedCall& call) {
   if (!std::exchange(call.is_admitted, false)) return;
   const auto self = shared_from_this();
@@ -162,6 +168,7 @@ void Actor::open(const std::shared_ptr<fleet::Session>& session, protocol::Worke
   frame.quota_bytes = startup_.quota_bytes;
   frame.depth = depth_;
   session->send_open_actor(frame, startup_.carried, std::exchange(files_, {}));
+  for (const auto& done : std::exchange(on_open_, {})) done(nullptr);
   const auto waiting = std::exchange(waiting_, {});
   for (const auto& call : waiting) {
     if (state_ != State::Open) {
@@ -178,6 +185,7 @@ void Actor::fail(const protocol::ErrorInfo& error) {
   state_ = State::Absent;
   ++attempt_;
   files_.clear();
+  for (const auto& done : std::exchange(on_open_, {})) done(&error);
   for (const auto& call : std::exchange(waiting_, {})) call->refuse(error);
   tell_parent();
   become_absent(error.message);
@@ -191,6 +199,7 @@ void Actor::abort(std::string_view reason) {
   protocol::ErrorInfo error;
   error.name = "Error";
   error.message = text;
+  for (const auto& done : std::exchange(on_open_, {})) done(&error);
   for (const auto& call : std::exchange(waiting_, {})) call->refuse(error);
   switch (state_) {
     case State::Absent: return;
@@ -218,7 +227,7 @@ void Actor::close(std::function<void()> closed) {
       ++attempt_;
       files_.clear();
       one_less();
-      if (state_ == State::Absent && holds_ == 0 && !waiting_.empty()) start();
+      if (state_ == State::Absent && holds_ == 0 && (!waiting_.empty() || !on_open_.empty())) start();
       return;
     case State::Open:
       state_ = State::Closing;
@@ -231,7 +240,7 @@ void Actor::close(std::function<void()> closed) {
 void Actor::release() {
   const auto self = shared_from_this();
   if (--holds_ > 0) return;
-  if (state_ == State::Absent && !waiting_.empty()) return start();
+  if (state_ == State::Absent && (!waiting_.empty() || !on_open_.empty())) return start();
   drop_if_unused();
 }
 
@@ -256,7 +265,7 @@ void Actor::become_absent(std::string_view reason) {
   const auto facets = facets_;
   for (const auto& [name, facet] : facets) facet->abort(reason);
   for (const auto& closed : std::exchange(on_closed_, {})) closed();
-  if (state_ == State::Absent && holds_ == 0 && !waiting_.empty()) return start();
+  if (state_ == State::Absent && holds_ == 0 && (!waiting_.empty() || !on_open_.empty())) return start();
   drop_if_unused();
 }
 

@@ -73,7 +73,7 @@ class Actor final : public fleet::Destination,
   std::uint32_t depth() const noexcept { return depth_; }
   bool is_open() const noexcept { return state_ == State::Open; }
   bool is_absent() const noexcept { return state_ == State::Absent; }
-  bool is_idle() const noexcept { return state_ == State::Absent && waiting_.empty() && running_ == 0 && holds_ == 0; }
+  bool is_idle() const noexcept { return state_ == State::Absent && waiting_.empty() && on_open_.empty() && running_ == 0 && holds_ == 0; }
   Actor& root() noexcept { return parent_ == nullptr ? *this : parent_->root(); }
   // Counts in the database's path; of a facet only once it is known.
   FacetTable::Number number() const noexcept { return number_; }
@@ -93,6 +93,9 @@ class Actor final : public fleet::Destination,
   void detach_facet(const std::string& name);
   // Of a root: its table, loaded from the store when it is first wanted.
   void with_table(std::function<void(Result<FacetTable*>)> use);
+
+  // Opens it if it is not open; `done` hears when it is, or why it is not (null: it is).
+  void when_open(std::function<void(const protocol::ErrorInfo*)> done);
 
   // ---- Its end
   // Whatever runs is aborted, waiting calls are refused with the reason.
@@ -156,6 +159,7 @@ class Actor final : public fleet::Destination,
   std::size_t unsettled_ = 0;  // of a root: numbers of facets that are not durable yet
   std::deque<std::shared_ptr<fleet::RoutedCall>> waiting_;
   std::vector<std::function<void()>> on_closed_;
+  std::vector<std::function<void(const protocol::ErrorInfo*)>> on_open_;
 
   std::map<std::string, std::shared_ptr<Actor>, std::less<>> facets_;
   std::map<std::string, std::shared_ptr<Meter>, std::less<>> meters_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// AlarmCall: the event "alarm" on its way to an actor.
+// AlarmCall: the event "alarm" on its way to an actor, or "facetAlarm" on its way to the parent of one that does not run.
 #pragma once
 
 #include <functional>
@@ -17,12 +17,17 @@ namespace insula::actors {
 
 class AlarmCall final : public fleet::RoutedCall {
  public:
-  AlarmCall(const Ring& ring, std::function<void(AlarmOutcome)> done, const Clock& clock)
-      : detail_(fmt::format(R"({{"scheduledTime":{},"retryCount":{},"isRetry":{},"isLast":{},"now":{}}})", ring.scheduled,
-                            ring.attempt, ring.attempt > 0, ring.attempt >= kAlarmRetriesMax, ring.now)),
+  AlarmCall(std::string_view name, std::string detail, std::function<void(AlarmOutcome)> done, const Clock& clock)
+      : name_(name),
+        detail_(std::move(detail)),
         done_(std::move(done)),
         clock_(clock),
         started_(clock.now()) {}
+
+  static std::string detail_of(const Ring& ring) {
+    return fmt::format(R"({{"scheduledTime":{},"retryCount":{},"isRetry":{},"isLast":{},"now":{}}})", ring.scheduled,
+                       ring.attempt, ring.attempt > 0, ring.attempt >= kAlarmRetriesMax, ring.now);
+  }
 
   // Ends it when it has taken too long.
   void expire() {
@@ -34,7 +39,7 @@ class AlarmCall final : public fleet::RoutedCall {
  private:
   protocol::Invoke* invoke() override {
     frame_ = {};
-    frame_.call = protocol::EventCall{"alarm", detail_, {}};
+    frame_.call = protocol::EventCall{name_, detail_, {}};
     return &frame_;
   }
   bool may_replay() const override { return false; }
@@ -60,6 +65,7 @@ class AlarmCall final : public fleet::RoutedCall {
     if (const auto done = std::exchange(done_, nullptr)) done(outcome);
   }
 
+  const std::string_view name_;  // a literal
   const std::string detail_;
   std::function<void(AlarmOutcome)> done_;
   const Clock& clock_;

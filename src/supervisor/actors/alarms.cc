@@ -94,6 +94,12 @@ void Alarms::set(const std::string& object, std::optional<TimeMs> at, std::funct
   schedule();
 }
 
+void Alarms::drop(const std::string& object) {
+  if (const auto running = running_.find(object); running != running_.end()) running->second.is_replaced = true;
+  undone_.erase(object);
+  erase(object);
+}
+
 // ---- Ringing
 
 void Alarms::tick() {

@@ -66,6 +66,8 @@ class Alarms {
   void start();
   // The object's alarm is now at that time, or there is none. `done` hears when that is durable.
   void set(const std::string& object, std::optional<storage::TimeMs> at, std::function<void(Result<>)> done);
+  // The object is gone. Its row is the caller's business.
+  void drop(const std::string& object);
   // Looks at the clock.
   void tick();
   void stop();

@@ -3,11 +3,13 @@
 // Directory: from names to entries.
 #include "src/supervisor/actors/directory.h"
 
+#include <charconv>
 #include <chrono>
 #include <optional>
 #include <utility>
 
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/json.hpp>
 
 #include "src/supervisor/actors/alarm_call.h"
 #include "src/supervisor/fleet/forwarded_call.h"
@@ -169,6 +171,19 @@ void Directory::call_facet(fleet::IncomingCall& call, const std::shared_ptr<flee
     startup.quota_bytes = target.facet.quota_bytes;
     facet->set_startup(std::move(startup));
   }
+  if (const auto* const engine = std::get_if<protocol::EngineCall>(&call.invoke.call)) {
+    if (engine->operation != "open") {
+      return call.session.answer_error(call.answer.question, fleet::error_of(Fault::Internal));
+    }
+    return facet->when_open([to = call.answer](const protocol::ErrorInfo* error) {
+      const auto session = to.session.lock();
+      if (session == nullptr) return;
+      if (error != nullptr) return session->answer_error(to.question, *error);
+      protocol::Return outcome;
+      outcome.outcome = protocol::EngineResult{"{}", {}};
+      session->answer(to.question, outcome, nullptr);
+    });
+  }
   // Props are of the class, and went with its opening.
   static const auto nobody = std::make_shared<const fleet::BrokenCapability>("");
   const fleet::ForwardedCall::Fixed fixed{nobody, {}, {}, nullptr};
@@ -210,17 +225,39 @@ void Directory::number_of(Actor& facet, std::function<void(Result<FacetTable::Nu
 }
 
 // ---- Alarms
+//
+// Of an object "UID/ID", of a facet "UID/ID/NUMBER". A facet that does not run can be started by its parent alone: the
+// parent is asked to, from the root downwards.
 
 void Directory::ring(const Ring& ring, std::function<void(AlarmOutcome)> done) {
-  const auto slash = ring.object.find('/');
-  const auto found = slash == std::string::npos ? by_uid_.end() : by_uid_.find(ring.object.substr(0, slash));
-  const std::string id = slash == std::string::npos ? std::string() : ring.object.substr(slash + 1);
-  if (found == by_uid_.end() || !is_hex(id, 64) || found->second->host == nullptr) {
+  const std::string& object = ring.object;
+  const std::string uid = object.substr(0, object.find('/'));
+  const std::string id = object.size() >= 97 ? object.substr(33, 64) : std::string();
+  const auto found = by_uid_.find(uid);
+  FacetTable::Number number = 0;
+  if (object.size() > 98) {
+    const auto [end, error] = std::from_chars(object.data() + 98, object.data() + object.size(), number);
+    if (error != std::errc() || end != object.data() + object.size()) number = 0;
+  }
+  if (found == by_uid_.end() || found->second->host == nullptr || !is_hex(id, 64) || (object.size() > 97 && number == 0)) {
     return boost::asio::post(world_.io, [done = std::move(done)] { done(AlarmOutcome::Unknown); });
   }
+  ring_root(ring, *found->second, id, [this, ring, number, done = std::move(done)](const std::shared_ptr<Actor>& root) {
+    if (number == 0) return ring_below(ring, root, {}, done);
+    root->with_table([this, ring, root, number, done](Result<FacetTable*> table) {
+      if (!table) return done(AlarmOutcome::Undone);
+      auto names = (*table)->path_of(number);
+      if (names.empty()) return done(AlarmOutcome::Unknown);
+      ring_below(ring, root, std::move(names), done);
+    });
+  });
+}
+
+void Directory::ring_root(const Ring&, const Namespace& name_space, const std::string& id,
+                          std::function<void(const std::shared_ptr<Actor>&)> use) {
   world_.store.find_object(
-      found->first, id,
-      [this, name_space = found->second, id, ring, done = std::move(done),
+      name_space.uid, id,
+      [this, name_space = by_uid_.at(name_space.uid), id, use = std::move(use),
        alive = std::weak_ptr<bool>(is_alive_)](Result<std::optional<storage::ObjectRow>> row) {
         if (alive.expired()) return;
         const auto root = make_root(*name_space, id);
@@ -231,10 +268,37 @@ void Directory::ring(const Ring& ring, std::function<void(AlarmOutcome)> done) {
           if (row && *row) startup.id_name = (*row)->name;
           root->set_startup(std::move(startup));
         }
-        const auto call = std::make_shared<AlarmCall>(ring, done, world_.clock);
-        ringing_.push_back(call);
-        call->route(root);
+        use(root);
       });
+}
+
+void Directory::ring_below(const Ring& ring, const std::shared_ptr<Actor>& at, std::vector<std::string> names,
+                           std::function<void(AlarmOutcome)> done) {
+  if (names.empty()) return send_event(at, "alarm", AlarmCall::detail_of(ring), std::move(done));
+  const std::string name = names.front();
+  names.erase(names.begin());
+  if (const auto facet = at->find_facet(name); facet != nullptr && facet->is_open()) {
+    return ring_below(ring, facet, std::move(names), std::move(done));
+  }
+  const std::string detail = boost::json::serialize(boost::json::object{{"name", name}});
+  send_event(at, "facetAlarm", detail,
+             [this, ring, at, name, names = std::move(names), done = std::move(done)](AlarmOutcome outcome) {
+               if (outcome != AlarmOutcome::Done) return done(outcome);
+               const auto facet = at->find_facet(name);
+               if (facet == nullptr || !facet->is_open()) {
+                 world_.log.warn("alarm.unheard", {{"object", ring.object},
+                                                   {"text", "the parent did not start the facet whose alarm is due"}});
+                 return done(AlarmOutcome::Failed);
+               }
+               ring_below(ring, facet, names, done);
+             });
+}
+
+void Directory::send_event(const std::shared_ptr<Actor>& to, std::string_view name, std::string detail,
+                           std::function<void(AlarmOutcome)> done) {
+  const auto call = std::make_shared<AlarmCall>(name, std::move(detail), std::move(done), world_.clock);
+  ringing_.push_back(call);
+  call->route(to);
 }
 
 }  // namespace insula::actors

@@ -230,15 +230,16 @@ TEST_F(DirectoryTest, AHandlerThatTakesTooLongIsCancelled) {
   call_object(id, 1);
   const auto* const open = wait_for<OpenActor>(home);
   ASSERT_NE(open, nullptr);
-  engine(home, open->actor, 7, "alarm", R"({"at": 0})");
+  engine(home, open->actor, 7, "alarm", R"({"at": 5000})");
   ASSERT_EQ(detail_of(wait_for<Return>(home)), "{}");
+  clock.advance(std::chrono::seconds(6));
   all->tick();
   const Invoke* ring = nullptr;
-  until([&] {
+  ASSERT_TRUE(until([&] {
     const auto* const next = home.peer->next_of<Invoke>();
     if (next != nullptr && std::holds_alternative<protocol::EventCall>(next->call)) ring = next;
     return ring != nullptr;
-  });
+  }));
   clock.advance(std::chrono::minutes(15));
   all->tick();
   settle();

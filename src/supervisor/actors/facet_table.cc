@@ -36,7 +36,8 @@ Result<FacetTable> FacetTable::from(std::string space, const std::vector<storage
     const auto parent = number_of(std::string_view(entry.value).substr(0, slash));
     // A facet is younger than its parent: so the rows are a tree.
     if (!number || !parent || *number <= *parent) return damaged();
-    if (!table.numbers_.emplace(Key(*parent, entry.value.substr(slash + 1)), *number).second) return damaged();
+    const Key key(*parent, entry.value.substr(slash + 1));
+    if (!table.numbers_.emplace(key, *number).second || !table.keys_.emplace(*number, key).second) return damaged();
     if (*number >= table.next_) table.next_ = *number + 1;
   }
   return table;
@@ -48,9 +49,21 @@ std::optional<FacetTable::Number> FacetTable::find(Number parent, std::string_vi
   return found->second;
 }
 
+std::vector<std::string> FacetTable::path_of(Number number) const {
+  std::vector<std::string> names;
+  while (number != 0) {
+    const auto found = keys_.find(number);
+    if (found == keys_.end()) return {};
+    names.insert(names.begin(), found->second.second);
+    number = found->second.first;
+  }
+  return names;
+}
+
 FacetTable::Number FacetTable::take(Number parent, std::string_view name, storage::Batch& batch) {
   const Number number = next_++;
   numbers_.emplace(Key(parent, name), number);
+  keys_.emplace(number, Key(parent, name));
   batch.push_back(storage::PutEntry{{space_, std::to_string(number), std::to_string(parent) + "/" + std::string(name)}});
   batch.push_back(storage::PutEntry{{space_, std::string(kNext), std::to_string(next_)}});
   return number;
@@ -68,6 +81,7 @@ std::vector<FacetTable::Number> FacetTable::remove(Number parent, std::string_vi
   if (found == numbers_.end()) return {};
   const Number number = found->second;
   numbers_.erase(found);
+  keys_.erase(number);
   batch.push_back(storage::DeleteEntry{space_, std::to_string(number)});
   std::vector<Number> gone = remove_below(number, batch);
   gone.push_back(number);
@@ -79,6 +93,7 @@ std::vector<FacetTable::Number> FacetTable::remove_below(Number parent, storage:
   for (auto row = numbers_.lower_bound(Key(parent, "")); row != numbers_.end() && row->first.first == parent;) {
     gone.push_back(row->second);
     batch.push_back(storage::DeleteEntry{space_, std::to_string(row->second)});
+    keys_.erase(row->second);
     row = numbers_.erase(row);
   }
   // The tree is at most four deep.

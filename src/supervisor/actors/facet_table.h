@@ -31,6 +31,8 @@ class FacetTable {
   static Result<FacetTable> from(std::string space, const std::vector<storage::Entry>& entries);
 
   std::optional<Number> find(Number parent, std::string_view name) const;
+  // The names from the root down to that facet; empty: there is none of that number.
+  std::vector<std::string> path_of(Number number) const;
   // Gives the facet a number. Errors: LimitExceeded.
   Result<Number> add(Number parent, std::string_view name, storage::Batch& batch);
   // Takes the facet and all below it out; returns their numbers.
@@ -53,6 +55,7 @@ class FacetTable {
 
   std::string space_;
   std::map<Key, Number> numbers_;
+  std::map<Number, Key> keys_;  // the other way
   Number next_ = 1;
 };
 

@@ -65,8 +65,11 @@ TEST(FacetTable, CloneCopiesTheTree) {
   EXPECT_EQ(copies, (std::vector<std::pair<FacetTable::Number, FacetTable::Number>>{{1, 4}, {2, 5}, {3, 6}}));
   EXPECT_EQ(table.find(4, "x"), 5u);
   EXPECT_EQ(table.find(5, "y"), 6u);
+  EXPECT_EQ(table.path_of(6), (std::vector<std::string>{"b", "x", "y"}));
+  EXPECT_TRUE(table.path_of(7).empty());
   EXPECT_EQ(table.remove_below(0, batch).size(), 6u);
   EXPECT_EQ(table.size(), 0u);
+  EXPECT_TRUE(table.path_of(6).empty());
   EXPECT_TRUE(table.clone(0, "gone", "b", batch)->empty());
 }
 

@@ -251,13 +251,114 @@ TEST_F(FacetsTest, UsageIsMetered) {
             R"({"databaseBytes":8192,"isRunning":true,"cpuMillis":12,"requests":1})");
 }
 
-TEST_F(FacetsTest, HaveNoAlarms) {
+TEST_F(FacetsTest, AlarmsReachAFacetThatRuns) {
+  all->start();
   const auto* const open = open_facet("app");
   ASSERT_NE(open, nullptr);
-  engine(tenants, open->actor, 9, "alarm", R"({"at": 1})");
-  const auto* const refused = wait_for<Return>(tenants);
-  ASSERT_NE(refused, nullptr);
-  EXPECT_EQ(std::get<ErrorInfo>(refused->outcome).message, "Facets currently cannot set alarms.");
+  engine(tenants, open->actor, 9, "alarm", R"({"at": 5000})");
+  ASSERT_NE(wait_for<Return>(tenants), nullptr);
+  tenants.peer->next_of<Invoke>();
+  clock.advance(std::chrono::seconds(6));
+  all->tick();
+  const auto* const ring = wait_for<Invoke>(tenants);
+  ASSERT_NE(ring, nullptr);
+  EXPECT_EQ(ring->target.actor, open->actor);
+  EXPECT_EQ(std::get<protocol::EventCall>(ring->call).name, "alarm");
+}
+
+// Only the parent knows the class of a facet that does not run.
+TEST_F(FacetsTest, ParentsAreAskedToStartAFacetWhoseAlarmIsDue) {
+  all->start();
+  const auto* const open = open_facet("a \"b");
+  ASSERT_NE(open, nullptr);
+  engine(tenants, open->actor, 9, "alarm", R"({"at": 5000})");
+  ASSERT_NE(wait_for<Return>(tenants), nullptr);
+  restart();
+  tenants = start_runner();
+  facet_host->become_loaded(tenants.session, tenants.worker);
+  clock.advance(std::chrono::seconds(6));
+  all->start();
+  const auto* const parent = wait_for<OpenActor>(home);
+  ASSERT_NE(parent, nullptr);
+  const auto* const asked = wait_for<Invoke>(home);
+  ASSERT_NE(asked, nullptr);
+  EXPECT_EQ(asked->target.actor, parent->actor);
+  EXPECT_EQ(std::get<protocol::EventCall>(asked->call).name, "facetAlarm");
+  EXPECT_EQ(std::get<protocol::EventCall>(asked->call).detail, R"({"name":"a \"b"})");
+  const auto question = asked->question;
+  call_facet(home, parent->actor, "a \"b", 70);
+  const auto* const started = wait_for<OpenActor>(tenants);
+  ASSERT_NE(started, nullptr);
+  home.peer->send(value(question, {}));
+  const Invoke* ring = nullptr;
+  until([&] {
+    const auto* const next = tenants.peer->next_of<Invoke>();
+    if (next != nullptr && std::holds_alternative<protocol::EventCall>(next->call)) ring = next;
+    return ring != nullptr;
+  });
+  ASSERT_NE(ring, nullptr);
+  EXPECT_EQ(ring->target.actor, started->actor);
+  EXPECT_EQ(std::get<protocol::EventCall>(ring->call).name, "alarm");
+  tenants.peer->send(value(ring->question, {}));
+  EXPECT_TRUE(until([&] { return all->alarms().running_count() == 0; }));
+  EXPECT_EQ(all->alarms().pending_count(), 0u);
+}
+
+TEST_F(FacetsTest, CanBeOpenedWithoutACall) {
+  protocol::Invoke invoke;
+  invoke.question = 80;
+  invoke.target.kind = protocol::Target::Kind::Own;
+  invoke.target.number = home.worker;
+  invoke.target.entrypoint = "Facet";
+  invoke.target.facet = {root, "app", {}, {}, 0};
+  invoke.call = protocol::EngineCall{"open", "{}", {}};
+  home.peer->send(invoke);
+  ASSERT_NE(wait_for<OpenActor>(tenants), nullptr);
+  const auto* const answer = wait_for<Return>(home);
+  ASSERT_NE(answer, nullptr);
+  EXPECT_EQ(std::get<protocol::EngineResult>(answer->outcome).detail, "{}");
+  facet_host->session = nullptr;
+  facet_host->is_broken = true;
+  invoke.question = 81;
+  invoke.target.facet.name = "other";
+  home.peer->send(invoke);
+  const auto* const failed = wait_for<Return>(home);
+  ASSERT_NE(failed, nullptr);
+  EXPECT_EQ(std::get<ErrorInfo>(failed->outcome).fault, "ERR_LOAD_FAILED");
+}
+
+TEST_F(FacetsTest, AParentThatDoesNotStartItsFacetIsAskedAgain) {
+  all->start();
+  const auto* const open = open_facet("app");
+  ASSERT_NE(open, nullptr);
+  engine(tenants, open->actor, 9, "alarm", R"({"at": 5000})");
+  ASSERT_NE(wait_for<Return>(tenants), nullptr);
+  clock.advance(std::chrono::seconds(6));
+  tenants.peer->descriptors.clear();
+  tenants.peer->send(ActorClosed{open->actor, ""});
+  settle();
+  all->tick();
+  const Invoke* asked = nullptr;
+  until([&] {
+    const auto* const next = home.peer->next_of<Invoke>();
+    if (next != nullptr && std::holds_alternative<protocol::EventCall>(next->call)) asked = next;
+    return asked != nullptr;
+  });
+  ASSERT_NE(asked, nullptr);
+  home.peer->send(value(asked->question, {}));
+  EXPECT_TRUE(until([&] { return all->alarms().running_count() == 0; }));
+  EXPECT_EQ(all->alarms().pending_count(), 1u);
+}
+
+TEST_F(FacetsTest, ADeletedFacetHasNoAlarm) {
+  all->start();
+  const auto* const open = open_facet("app");
+  ASSERT_NE(open, nullptr);
+  engine(tenants, open->actor, 9, "alarm", R"({"at": 5000})");
+  ASSERT_NE(wait_for<Return>(tenants), nullptr);
+  EXPECT_EQ(all->alarms().pending_count(), 1u);
+  EXPECT_EQ(ask("facet.delete", R"({"name": "app"})"), "{}");
+  EXPECT_EQ(all->alarms().pending_count(), 0u);
 }
 
 TEST_F(FacetsTest, NumbersSurviveTheProcess) {

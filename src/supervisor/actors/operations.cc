@@ -74,7 +74,6 @@ void Directory::answer(Actor& actor, fleet::IncomingCall& call) {
 // ---- Alarms
 
 void Directory::set_alarm(Actor& actor, std::string_view detail, fleet::Answer to) {
-  if (actor.is_facet()) return refuse(to, "Error", "Facets currently cannot set alarms.");
   boost::system::error_code error;
   const json::value value = json::parse(detail, error);
   const json::value* const at = value.get_object().if_contains("at");
@@ -86,7 +85,9 @@ void Directory::set_alarm(Actor& actor, std::string_view detail, fleet::Answer t
     }
     time = static_cast<storage::TimeMs>(number);
   }
-  alarms_.set(actor.space() + "/" + actor.id(), time, [to](Result<> result) { answer_done(to, result); });
+  std::string object = actor.space() + "/" + actor.id();
+  if (actor.is_facet()) object += "/" + std::to_string(actor.number());
+  alarms_.set(object, time, [to](Result<> result) { answer_done(to, result); });
 }
 
 // ---- Facets
@@ -105,6 +106,8 @@ void Directory::forget_files(Actor& root, const std::vector<FacetTable::Number>&
   std::vector<std::string> names;
   for (const FacetTable::Number number : numbers) {
     names.push_back(fmt::format("{}/{}/{}", root.space(), root.id(), number));
+    alarms_.drop(names.back());
+    batch.push_back(storage::ClearAlarm{names.back()});
     batch.push_back(storage::PutEntry{{std::string(kRubbishSpace), names.back(), ""}});
   }
   world_.store.write(std::move(batch), [this, names = std::move(names), done = std::move(done),

@@ -118,11 +118,13 @@ class World {
     worker.main_module = "index.js";
     worker.modules = {{"index.js", config::ModuleKind::EsModule, "export default {}"}};
     worker.loaders = {{"LOADER", ""}, {"SECOND", "shared-id"}, {"THIRD", "shared-id"}};
-    worker.services = {{"SELF", "dispatcher", "Named"}};
+    worker.services = {{"SELF", "dispatcher", "Named", ""}};
+    worker.durable_objects = {{"OBJECTS", "Counter", ""}};
+    worker.migrations = {{"v1", {"Counter"}, {}, {}}};
     config.workers = {worker};
     char data_name[] = "/tmp/insula-world-XXXXXX";
     data = ::mkdtemp(data_name);
-    objects = *actors::Directory::create({io, store, log, clock}, data, config.workers, 1);
+    objects = *actors::Directory::create({io, store, log, clock, true}, data, config.workers, 1);
     broker.serve(*objects);
     statics = *broker::StaticWorkers::create(config, fleet, dynamic, outbound, *objects);
     fleet.on_home_filled([this](fleet::Home& home, const std::shared_ptr<fleet::Session>& session) {

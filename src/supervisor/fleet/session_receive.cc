@@ -224,7 +224,7 @@ void Session::receive(BytesView raw, protocol::Invoke& invoke) {
     }
   } else if (const auto* const engine = std::get_if<protocol::EngineCall>(&invoke.call)) {
     if (invoke.target.kind != protocol::Target::Kind::Capability &&
-        invoke.target.kind != protocol::Target::Kind::OwnActor) {
+        invoke.target.kind != protocol::Target::Kind::OwnActor && invoke.target.facet.parent == 0) {
       return violate("an engine call on a Worker");
     }
     if (const auto payload = adopt(engine->payload, call.arguments, worker); !payload) {
@@ -283,7 +283,6 @@ std::shared_ptr<ActorOwner> Session::actor_for(protocol::ActorId actor, protocol
 void Session::receive_facet(IncomingCall& call) {
   const protocol::Target& target = call.invoke.target;
   if (target.facet.parent == 0) return violate("an own Worker is named without a facet");
-  if (std::holds_alternative<protocol::EngineCall>(call.invoke.call)) return violate("an engine call on a facet");
   if (!is_sane(target.facet)) return violate("names of a facet are too long");
   const auto parent = actor_for(target.facet.parent, call.answer.question);
   if (parent == nullptr) return;
