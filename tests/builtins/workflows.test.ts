@@ -145,7 +145,7 @@ test("configurations are typed, and what is wrong with them is told", async () =
     await step.do("5", { timeout: {} }, f);
     await step.do("6").catch(() => {});
     await step.do("7", f, 5);
-    await step.do("8", f, { rollback: 5 });
+    await step.do("8", f, {});
     await step.do("9", f, { rollback: f, rollbackConfig: { timeout: "1 second" } });`,
   (call) => (call.operation === "do" ? call.done({ how: "nothing" }) : simple(call)));
   const told = asked.filter(({ operation }) => operation === "do").map(({ detail: { call, name, ...more } }) => more);
@@ -238,7 +238,7 @@ test("rollback handlers are run when the engine says so", async () => {
   assert.deepEqual([ended.detail["ok"], ended.detail["name"], ended.detail["message"]], [false, "TypeError", "run failed,,a-1,1"]);
 });
 
-test("a tenant's callbacks run there, and nothing of them is left after ten thousand steps", async () => {
+test("callbacks of a tenant run there, and nothing of them is left after ten thousand steps", async () => {
   const tenant = new IsolateMock(`
     globalThis.mine = 0;
     exported.default = { fetch() {} };

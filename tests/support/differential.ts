@@ -15,6 +15,7 @@ import { after, before, describe, it } from 'node:test';
 
 import { type Answer, type CallOptions, closeConnections } from './http_client.ts';
 import { Insula, type InsulaOptions } from './insula.ts';
+import type { MiniflarePeer } from './miniflare.ts';
 import type { WorkerSpec } from './worker_spec.ts';
 import { Peer } from './workerd.ts';
 
@@ -161,13 +162,19 @@ export function sameWorker(
 type Side = 'peer' | 'insula';
 type Ask = Partial<Record<Side, (path: string, options: CallOptions) => Promise<Answer>>>;
 
+async function startPeer(workers: WorkerSpec[]): Promise<Peer | MiniflarePeer> {
+  if (workers.every((worker) => worker.workflows === undefined)) return Peer.start(workers);
+  const { MiniflarePeer } = await import('./miniflare.ts');  // takes a while, and few need it
+  return MiniflarePeer.start(workers);
+}
+
 // Starts both sides around the tests that `declare` makes.
 function pair(group: string, workers: WorkerSpec[], options: InsulaOptions, declare: (ask: Ask) => void): void {
   describe(group, () => {
     const ask: Ask = {};
-    let started: (Peer | Insula)[] = [];
+    let started: (Peer | MiniflarePeer | Insula)[] = [];
     before(async () => {
-      const peer = await Peer.start(workers);
+      const peer = await startPeer(workers);
       started.push(peer);
       ask.peer = (path, call) => peer.call(path, call);
       if (isPeerOnly) return;

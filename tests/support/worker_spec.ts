@@ -17,6 +17,7 @@ export interface WorkerSpec {
   loaders?: { binding: string; id?: string }[];
   services?: { binding: string; service: string; entrypoint?: string; props?: object }[];
   objects?: { binding: string; class: string; script?: string }[]; // Durable Objects; `script` names another Worker
+  workflows?: { binding: string; name: string; class: string }[];
   assets?: { binding?: string; files: Record<string, string | Uint8Array> }; // Insula only
   limits?: { cpu_ms?: number; subrequests?: number }; // Insula only
 }
@@ -52,6 +53,7 @@ export function writeWrangler(folder: string, worker: WorkerSpec): string {
       bindings: worker.objects.map((object) => ({ name: object.binding, class_name: object.class, script_name: object.script })),
     },
     migrations: ownClasses(worker).length > 0 ? [{ tag: 'v1', new_sqlite_classes: ownClasses(worker) }] : undefined,
+    workflows: worker.workflows?.map(({ binding, name, class: className }) => ({ binding, name, class_name: className })),
     assets,
     limits: worker.limits,
   }, null, 2));

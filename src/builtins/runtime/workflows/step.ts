@@ -98,7 +98,6 @@ function packRollback(options: unknown): Rollback {
     return { handler: null, detail: { rollbackProblem: "must be an object" } };
   }
   const { rollback, rollbackConfig } = options as { rollback?: unknown; rollbackConfig?: unknown };
-  if (rollback === undefined) return { handler: null, detail: {} };
   if (typeof rollback !== "function") return { handler: null, detail: { rollbackProblem: "must be a function" } };
   const { config, problem }: GivenConfig = packConfig(rollbackConfig);
   const handler = keepFunction(rollback as RollbackHandler);
