@@ -79,6 +79,8 @@ export class IsolateMock {
   onLog: ((...line: unknown[]) => void) | null = null;
   // The engine that is asked by engine_call().
   onEngineCall: ((asked: EngineCall) => void) | null = null;
+  // Told of each answer that is an error.
+  onFail: ((message: string) => void) | null = null;
   #writing: Payload | null = null;
   #reading: Payload | null = null;
   readonly #bodies = new Map<number, Stream>();
@@ -340,6 +342,7 @@ export class IsolateMock {
       },
       rpc_fail: (answer: number, fault: string, name: string, message: string, _stack: string, remote: boolean,
         properties: Uint8Array | undefined): void => {
+        this.onFail?.(message);
         this.#answer(answer, (caller, number) => (caller.runtime["callFailed"] as Function_)(...([
           number, fault, name, message, remote, properties] as never[])));
       },

@@ -221,6 +221,25 @@ test("idleness is reported while steps wait, and not while a callback runs", asy
   assert.equal(asked[1]!.detail["answers"], 0);
 });
 
+test("a run that the engine does not answer any more fails, and its code learns nothing", async () => {
+  const isolate = new IsolateMock(`
+    exported.default = { fetch() {} };
+    globalThis.learned = "nothing";
+    exported.W = class extends workers.WorkflowEntrypoint {
+      async run(event, step) { try { learned = await step.do("a", () => 1); } catch (e) { learned = e.message; } }
+    };`);
+  const failed: string[] = [];
+  isolate.onFail = (message) => failed.push(message);
+  isolate.onEngineCall = ({ call }) => {
+    (isolate.runtime as Runtime)["callFailed"]!(call, "ERR_X", "Error", "This Workflow run is over.", false, undefined);
+  };
+  isolate.invocation = 77;
+  (isolate.runtime as Runtime)["dispatchRuntimeEvent"]!(77, "W", undefined, "workflow", "{}", undefined, 5);
+  for (let i = 0; i < 10; i++) await turn();
+  assert.deepEqual(failed, ["This Workflow run is over."]);
+  assert.equal(isolate.run("learned"), "nothing");
+});
+
 test("rollback handlers are run when the engine says so", async () => {
   let serving: EngineCall | undefined;
   let ended: EngineCall | undefined;

@@ -5,12 +5,12 @@
 //   step.do() ─ do ──► engine ─ run ──► callback ─ attempt ──► engine ─ value | run again | throw ──► step.do() settles
 //
 // Every step has one call to the engine at most, whose answer says what is to be done next. A call that fails means that
-// this run is over: nothing of it goes on, and what waits waits for ever, because code must not take that for an outcome.
+// this run is lost: what waits waits for ever, because code must not take that for an outcome, and the event fails, so that
+// the engine may run the instance again.
 
 import { isObject } from "../../internal/convert.ts";
 import { mapDelete, mapForEach, mapGet, mapSet, min, SafeMap, SafePromise } from "../../internal/intrinsics.ts";
 import { setTimer } from "../../web/timers.ts";
-import { describe } from "../errors.ts";
 import { type EngineAnswer, engineCall } from "../engine_calls.ts";
 import { native } from "../native.ts";
 import { errorOfFailure, type Failure, failureOf } from "./failures.ts";
@@ -56,8 +56,15 @@ export class Run {
   readonly #handlers = new SafeMap<number, RollbackHandler>();
   #serves = false;
 
+  // Rejects when the engine no longer answers this run.
+  readonly lost: Promise<never>;
+  #lose: (reason: unknown) => void = () => {};
+
   constructor(capability: number) {
     this.#capability = capability;
+    this.lost = new SafePromise<never>((_, reject) => {
+      this.#lose = reject;
+    });
   }
 
   newCall(): number {
@@ -71,7 +78,7 @@ export class Run {
       const lost = (error: unknown): void => {
         if (this.#isOver) return;
         this.#isOver = true;
-        native.report_exception(`The run of this workflow has ended: ${describe(error).message}`);
+        this.#lose(error);
       };
       engineCall(kCapability, this.#capability, 0, operation, detail, payload).then(resolve, lost);
     });

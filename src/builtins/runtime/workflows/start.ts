@@ -3,6 +3,7 @@
 // The event "workflow": makes the class, calls run(), and tells the engine how it ended. The invocation stays open until
 // the engine needs it no longer: rollback handlers run in it.
 
+import { promiseThen, SafePromise } from "../../internal/intrinsics.ts";
 import { native } from "../native.ts";
 import { failureOf } from "./failures.ts";
 import { Run } from "./run.ts";
@@ -21,9 +22,15 @@ export async function startRun(
   make: () => object, detail: Detail, payload: Uint8Array | undefined, capability: number,
 ): Promise<void> {
   const run = new Run(capability);
-  try {
+  const whole = async (): Promise<void> => {
     const ending = await outcomeOf(make, detail, payload, run);
     await run.ask("end", ending.detail, ending.payload);
+  };
+  try {
+    await new SafePromise<void>((resolve, reject) => {
+      promiseThen(run.lost, undefined, reject);
+      promiseThen(whole(), () => resolve(), reject);
+    });
   } finally {
     run.end();
     native.capability_drop(capability);
