@@ -3,7 +3,7 @@
 // Many calls leave nothing behind: no exports, isolates or streams, whoever holds or forgets their stubs; and an isolate
 // stays while somebody holds a live object in it.
 //
-//   RPC_CALLS=1000000   how many calls each kind makes; default 100,000
+//   RPC_CALLS=1000000   how many calls each kind makes; default 2,000
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
@@ -13,7 +13,7 @@ import { memoryOf } from '../support/proc.ts';
 import { until } from '../support/until.ts';
 import type { WorkerSpec } from '../support/worker_spec.ts';
 
-const kCalls = Number(process.env.RPC_CALLS ?? 100_000);
+const kCalls = Number(process.env.RPC_CALLS ?? 2_000);
 const kPerRequest = 1000;
 const kMiB = 1024 * 1024;
 
