@@ -188,6 +188,8 @@ class WorkerContext {
   ActorLeftovers break_actor(std::uint32_t actor, const CallError& error, std::string reason);
   // Forgets an actor: handles and exports of it.
   ActorLeftovers forget_actor(std::uint32_t actor);
+  std::vector<std::uint32_t> used_actors;  // in this turn: to be committed
+  std::size_t ending_actors = 0;           // that are to end when nothing of them runs
   std::vector<std::uint32_t> orphans;  // exported objects whose actor has ended: for settle()
   // Handles and exports of an actor belong to this instead of an invocation.
   static constexpr std::uint32_t kActorOwner = 0x80000000u;
@@ -229,8 +231,21 @@ class WorkerContext {
   struct Call {
     std::uint32_t invocation = 0;
     bool is_rpc = false;
+    bool is_engine = false;
   };
-  std::unordered_map<std::uint32_t, Call>& calls() noexcept { return calls_; }
+  using Calls = std::unordered_map<std::uint32_t, Call>;
+  Calls& calls() noexcept { return calls_; }
+  // Those that ask an engine may wait for long, and do not count among the others.
+  std::size_t engine_call_count() const noexcept { return engine_calls_; }
+  std::size_t other_call_count() const noexcept { return calls_.size() - engine_calls_; }
+  void add_engine_call(std::uint32_t call, std::uint32_t invocation) {
+    calls_[call] = {invocation, false, true};
+    ++engine_calls_;
+  }
+  Calls::iterator forget_call(Calls::iterator call) {
+    if (call->second.is_engine) --engine_calls_;
+    return calls_.erase(call);
+  }
   // Nobody waits for it any more.
   void abandon_call(std::uint32_t call, bool is_rpc);
 
@@ -265,12 +280,14 @@ class WorkerContext {
   std::unordered_map<std::uint32_t, Outgoing> writers_;
   std::size_t sockets_ = 0;  // of all invocations
   std::unordered_map<std::uint32_t, Timer> timers_;
-  std::unordered_map<std::uint32_t, Call> calls_;
+  Calls calls_;
+  std::size_t engine_calls_ = 0;
   std::unordered_map<std::uint32_t, Answer> answers_;
   std::unordered_map<std::uint64_t, std::uint32_t> answers_by_caller_;
   struct Handle {
     CapabilityPtr capability;
     std::uint32_t invocation = 0;
+    bool is_of_caller = false;
   };
   std::unordered_map<std::uint32_t, Handle> handles_;
   std::unordered_map<std::uint32_t, Export> exports_;
@@ -278,7 +295,6 @@ class WorkerContext {
   struct Packed {
     Payload payload;
     std::uint32_t invocation = 0;
-    bool is_of_caller = false;
   };
   std::unordered_map<std::uint32_t, Packed> packed_;
   std::unordered_map<std::uint32_t, CallTarget> facets_;

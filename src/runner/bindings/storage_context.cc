@@ -20,7 +20,11 @@ actors::ActorStorage* WorkerContext::use_storage(std::uint32_t actor, StorageUse
     v8()->ThrowException(v8::Exception::Error(to_string(v8(), "The storage of this object is closed.")));
     return nullptr;
   }
-  open->is_used = true;
+  if (!open->is_used) {
+    open->is_used = true;
+    used_actors.push_back(actor);
+    open->storage->set_now(static_cast<std::int64_t>(is_clock_frozen() ? clock.wall_millis : engine::real_wall_millis()));
+  }
   if (use == StorageUse::Write) open->holds_output = true;
   return open->storage.get();
 }

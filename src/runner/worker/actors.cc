@@ -105,19 +105,9 @@ void WorkerImpl::call_actor(InvokeEvent& event) {
 
 // ---- Turns
 
-void WorkerImpl::begin_actors_turn() {
-  const auto now = static_cast<std::int64_t>(engine::real_wall_millis());
-  for (auto& [id, actor] : context_.actors()) {
-    if (actor.storage != nullptr) actor.storage->set_now(now);
-  }
-}
-
 // A turn's writes are one transaction; what the actor has said in it waits until that is on the disk.
 void WorkerImpl::commit_actors() {
-  std::vector<std::uint32_t> used;
-  for (const auto& [id, actor] : context_.actors()) {
-    if (actor.is_used) used.push_back(id);
-  }
+  const auto used = std::exchange(context_.used_actors, {});
   for (const std::uint32_t id : used) {
     WorkerContext::OpenActor* const actor = context_.find_actor(id);
     if (actor == nullptr) continue;
@@ -138,11 +128,14 @@ void WorkerImpl::commit_actors() {
     if (!actor->sync_waiters.empty()) host_.actor_notify(id, actor->sync_waiters.back().first);
   }
   // Those that were to end when nothing runs any more.
+  if (context_.ending_actors == 0) return;
   std::vector<std::uint32_t> ending;
   for (const auto& [id, actor] : context_.actors()) {
     if (actor.ends_when_idle && actor.invocations == 0) ending.push_back(id);
   }
   for (const std::uint32_t id : ending) close_actor(id, {});
+  context_.ending_actors = 0;
+  for (const auto& [id, actor] : context_.actors()) context_.ending_actors += actor.ends_when_idle ? 1 : 0;
 }
 
 void WorkerImpl::handle(SyncedEvent& event) {
@@ -208,7 +201,7 @@ void WorkerImpl::handle(CloseActorEvent& event) {
   if (event.is_idle) {
     if (is_busy || !close_actor(event.actor, {})) host_.actor_kept(event.actor);
   } else if (actor->invocations > 0 || !close_actor(event.actor, {})) {
-    actor->ends_when_idle = true;
+    if (!std::exchange(actor->ends_when_idle, true)) ++context_.ending_actors;
   }
 }
 

@@ -70,7 +70,6 @@ Worker::Turn WorkerImpl::run(std::deque<Event>& events, ExecutorSlot& slot) {
   // The clock moves here and only here when it is frozen: an event is I/O.
   context_.clock.wall_millis = std::floor(engine::real_wall_millis());
   engine::set_thread_clock(context_.is_clock_frozen() ? &context_.clock : nullptr);
-  if (!context_.actors().empty()) begin_actors_turn();
   for (Event& event : events) {
     if (condemned_ || load_error_.has_value()) {
       refuse(event);
@@ -146,6 +145,7 @@ void WorkerImpl::close_step(std::uint32_t id) {
     condemn(why == Fault::CpuLimit && is_startup ? Fault::StartupCpuLimit : why, id);
     return;
   }
+  if (isolate_.is_terminated()) return condemn(Fault::IsolateLost, id);  // abortIsolate()
   context_.set_current(0);
   settle(id);
 }

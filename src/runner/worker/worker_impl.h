@@ -55,7 +55,6 @@ class WorkerImpl final : public Worker {
   void handle(FacetClosedEvent& event);
   // actors.cc
   void call_actor(InvokeEvent& event);
-  void begin_actors_turn();
   void commit_actors();
   bool close_actor(std::uint32_t actor, std::string reason);
   void break_actor(std::uint32_t actor, const std::string& message);
