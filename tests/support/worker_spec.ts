@@ -17,6 +17,7 @@ export interface WorkerSpec {
   loaders?: { binding: string; id?: string }[];
   services?: { binding: string; service: string; entrypoint?: string; props?: object }[];
   objects?: { binding: string; class: string; script?: string }[]; // Durable Objects; `script` names another Worker
+  migrations?: unknown[]; // of its Durable Objects; else one that makes all of them
   workflows?: { binding: string; name: string; class: string }[];
   assets?: { binding?: string; files: Record<string, string | Uint8Array> }; // Insula only
   limits?: { cpu_ms?: number; subrequests?: number }; // Insula only
@@ -52,7 +53,8 @@ export function writeWrangler(folder: string, worker: WorkerSpec): string {
     durable_objects: worker.objects && {
       bindings: worker.objects.map((object) => ({ name: object.binding, class_name: object.class, script_name: object.script })),
     },
-    migrations: ownClasses(worker).length > 0 ? [{ tag: 'v1', new_sqlite_classes: ownClasses(worker) }] : undefined,
+    migrations: worker.migrations
+      ?? (ownClasses(worker).length > 0 ? [{ tag: 'v1', new_sqlite_classes: ownClasses(worker) }] : undefined),
     workflows: worker.workflows?.map(({ binding, name, class: className }) => ({ binding, name, class_name: className })),
     assets,
     limits: worker.limits,
