@@ -59,6 +59,8 @@ constexpr const char* kFlags[] = {
     // We check the snapshot once when it is mapped; V8 would do it for every isolate.
     "--no-verify-snapshot-checksum",
     "--js-source-phase-imports",
+    // WebAssembly.compile() works on the thread that calls it, where its time is the Worker's.
+    "--no-wasm-async-compilation",
     // Else the pages of a dead isolate wait in a pool for a task of another isolate, which may never run again: 0.5 MiB
     // of each evicted tenant would stay.
     "--no-memory-pool-share-memory-on-teardown",

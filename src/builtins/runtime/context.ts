@@ -58,6 +58,13 @@ export function holdFor(invocation: number, promise: unknown): void {
   );
 }
 
+// Ends the isolate with all that runs in it. The reason is for the log only: callers see that the isolate is lost.
+export function abortIsolate(reason?: unknown): never {
+  native.report_exception(`abortIsolate() was called${reason === undefined ? "." : `: ${describe(reason).message}`}`);
+  native.abort_isolate();
+  for (;;) { /* until the engine looks */ }
+}
+
 export function waitUntil(promise: unknown): void {
   if (arguments.length === 0) throw badArgument("waitUntil", "EntrypointsModule", 1, "Promise");
   const invocation = native.invocation();

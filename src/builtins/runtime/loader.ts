@@ -20,6 +20,7 @@ interface Source {
   owner: Owner | undefined;
   callback: (() => unknown) | null;
   code: PackedCode | null;
+  asked: number;  // the request of the host that the callback has not answered yet; 0: none
 }
 
 // By number, until the invocation that gave them ends: the host asks with NeedCode.
@@ -156,7 +157,7 @@ function addSource(callback: (() => unknown) | null, code: PackedCode | null): n
   const invocation = native.invocation();
   const source = ++lastSource;
   const owner = gateHere()?.owner;
-  mapSet(sources, source, { invocation, owner, callback, code });
+  mapSet(sources, source, { invocation, owner, callback, code, asked: 0 });
   if (owner !== undefined) {
     owner.sources[owner.sources.length] = source;
     return source;
@@ -180,39 +181,58 @@ export function forgetSourcesOf(invocation: number): void {
 }
 
 export function forgetSources(numbers: readonly number[]): void {
-  for (let i = 0; i < numbers.length; i++) mapDelete(sources, numbers[i]!);
+  for (let i = 0; i < numbers.length; i++) {
+    const source = mapGet(sources, numbers[i]!);
+    mapDelete(sources, numbers[i]!);
+    // What its callback waits for ends with the invocation: it may never say a word.
+    if (source !== undefined && source.asked !== 0) refuseEnded(take(source));
+  }
 }
 
-// Called by the host: the code behind a stub is wanted.
+// The request that the source has to answer; whatever it says later is not heard.
+function take(source: Source): number {
+  const request = source.asked;
+  source.asked = 0;
+  return request;
+}
+
+// The supervisor asks the next one who has the code.
+function refuseEnded(request: number): void {
+  native.refuse_code(request, "ERR_CANCELLED", "Error",
+    "The request which initiated this Worker's loading has already completed.");
+}
+
+// Called by the host: the code behind a stub is wanted. One source is never asked by two requests at once: a loader has
+// one question open for each id.
 export function needCode(request: number, number: number): void {
   const source = mapGet(sources, number);
-  if (source === undefined) {
-    native.refuse_code(request, "ERR_CANCELLED", "Error",
-      "The request which initiated this Worker's loading has already completed.");
-    return;
-  }
+  if (source === undefined) return refuseEnded(request);
   const invocation = source.owner?.invocation ?? source.invocation;
   native.set_current(invocation === 0 ? undefined : invocation);
   if (source.code !== null) return provide(request, source.code);
+  source.asked = request;
   try {
     const result = promiseResolve(source.callback!());
-    promiseThen(result, (code: unknown) => giveCode(request, code), (error: unknown) => refuse(request, error));
+    promiseThen(result, (code: unknown) => giveCode(source, code), (error: unknown) => refuse(source, error));
   } catch (error) {
-    refuse(request, error);
+    refuse(source, error);
   }
 }
 
-function giveCode(request: number, code: unknown): void {
+function giveCode(source: Source, code: unknown): void {
+  if (source.asked === 0) return;
   try {
-    provide(request, packCode(code));
+    const packed = packCode(code);
+    provide(take(source), packed);
   } catch (error) {
-    refuse(request, error);
+    refuse(source, error);
   }
 }
 
-function refuse(request: number, error: unknown): void {
+function refuse(source: Source, error: unknown): void {
+  if (source.asked === 0) return;
   const { fault, name, message } = describe(error);
-  native.refuse_code(request, fault, name, message);
+  native.refuse_code(take(source), fault, name, message);
 }
 
 function provide(request: number, code: PackedCode): void {

@@ -129,6 +129,8 @@ interface RuntimeOps {
   serialize(value: unknown): Uint8Array;
   deserialize(bytes: Uint8Array): unknown;
   report_exception(text: string): void;
+  // Ends the isolate: JavaScript stops at its next loop or call.
+  abort_isolate(): void;
 }
 
 

@@ -4,7 +4,7 @@
 
 import { defineProperty } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
-import { waitUntil } from "./context.ts";
+import { abortIsolate, waitUntil } from "./context.ts";
 import { Fetcher } from "./fetcher.ts";
 import { importableEnv, importableExports, withEnv, withEnvAndExports, withExports } from "./importable.ts";
 import { RpcPromise, RpcProperty, RpcStub, RpcTarget } from "./rpc/classes.ts";
@@ -36,7 +36,7 @@ export const WorkerEntrypoint = baseClass("WorkerEntrypoint", "WorkerEntrypoint"
 export const DurableObject = baseClass("DurableObject", "DurableObjectBase");
 export const WorkflowEntrypoint = baseClass("WorkflowEntrypoint", "WorkflowEntrypoint");
 
-const functions = { waitUntil, withEnv, withEnvAndExports, withExports };
+const functions = { abortIsolate, waitUntil, withEnv, withEnvAndExports, withExports };
 for (const [name, value] of Object.entries(functions)) defineProperty(value, "name", { value: name, configurable: true });
 
 const workers = {

@@ -211,7 +211,10 @@ void deserialize(const Info& info) {
   if (deserialize_value(info.GetIsolate(), bytes).ToLocal(&result)) info.GetReturnValue().Set(result);
 }
 
-constexpr std::array<Op, 19> kOps = {{
+// abort_isolate(): nothing of this isolate runs any more; the Worker that holds it sees that when the step ends.
+void abort_isolate(const Info& info) { WorkerContext::of(info.GetIsolate()).isolate().terminate(); }
+
+constexpr std::array<Op, 20> kOps = {{
     {"now", now},
     {"performance_now", now},
     {"timer_start", timer_start},
@@ -227,6 +230,7 @@ constexpr std::array<Op, 19> kOps = {{
     {"get_current", get_current},
     {"log", log},
     {"report_exception", report_exception},
+    {"abort_isolate", abort_isolate},
     {"promise_state", promise_state},
     {"structured_clone", structured_clone},
     {"serialize", serialize},

@@ -65,6 +65,10 @@ void Host::on_load(const protocol::Load& load) {
         {std::string(module.name), static_cast<std::uint8_t>(module.kind), Bytes(module.bytes)});
   }
   spec->env = from_wire(load.code.env);
+  // Objects never get into an env: what is there leads to entrypoints, and a call on it is a subrequest.
+  for (const CapabilityPtr& one : spec->env.capabilities) {
+    if (one != nullptr) one->is_granted = true;
+  }
   for (const protocol::Binding& binding : load.bindings) {
     EnvEntry entry;
     entry.name = binding.name;

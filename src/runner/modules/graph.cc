@@ -3,6 +3,8 @@
 // ModuleGraph: ES modules, their linking and evaluation. Other kinds are in kinds.cc.
 #include "src/runner/modules/graph.h"
 
+#include <memory>
+
 #include "src/runner/isolate/convert.h"
 #include "src/runner/modules/specifier.h"
 #include "src/protocol/frames.h"
@@ -16,7 +18,7 @@ ModuleGraph::ModuleGraph(v8::Isolate* isolate, std::vector<Module> modules, Buil
     record.source = std::move(module);
   }
   isolate_->SetData(2, this);
-  forbid_wasm_code();
+  control_wasm_code();
   isolate_->SetHostImportModuleDynamicallyCallback(import_dynamically);
 }
 
@@ -30,6 +32,8 @@ Result<v8::Local<v8::Object>> ModuleGraph::start(const std::string& main_module)
   if (!records_.contains(main_name)) {
     return Error(ErrorCode::InvalidInput, "Uncaught Error: No such module: " + main_module);
   }
+  is_starting_ = true;
+  const auto started = std::unique_ptr<bool, void (*)(bool*)>(&is_starting_, [](bool* flag) { *flag = false; });
   v8::Local<v8::Module> main;
   v8::Local<v8::Value> promise;
   if (!module_named(main_name).ToLocal(&main) ||

@@ -71,7 +71,8 @@ class ModuleGraph {
   v8::MaybeLocal<v8::Value> value_of(const std::string& name, Record& record);
   v8::MaybeLocal<v8::Value> run_common_js(const std::string& name, Record& record);
   v8::MaybeLocal<v8::Module> builtin(const std::string& name);
-  void forbid_wasm_code();
+  void control_wasm_code();
+  static bool may_make_wasm_code(v8::Local<v8::Context> context, v8::Local<v8::String> source);
   // Nothing, with a TypeError pending, when the specifier leads out of the Worker.
   std::optional<std::string> resolve(const std::string& specifier, const std::string& importer);
   std::string name_of(v8::Local<v8::Module> module) const;
@@ -81,6 +82,7 @@ class ModuleGraph {
   v8::Isolate* isolate_;
   Builtins builtins_;
   CodeCache& cache_;
+  bool is_starting_ = false;
   std::unordered_map<std::string, Record> records_;
   std::unordered_multimap<int, std::string> names_by_hash_;  // module identity hash -> name
 };

@@ -11,12 +11,14 @@ namespace {
 
 using Kind = protocol::ModuleKind;
 
-// Bytes become code only here, where the runtime compiles a Worker's own modules.
-bool refuse_wasm_code(v8::Local<v8::Context>, v8::Local<v8::String>) { return false; }
-
 }  // namespace
 
-void ModuleGraph::forbid_wasm_code() { isolate_->SetAllowWasmCodeGenerationCallback(refuse_wasm_code); }
+// Bytes become code while a Worker starts, and where the runtime compiles its modules; not for requests.
+void ModuleGraph::control_wasm_code() { isolate_->SetAllowWasmCodeGenerationCallback(may_make_wasm_code); }
+
+bool ModuleGraph::may_make_wasm_code(v8::Local<v8::Context>, v8::Local<v8::String>) {
+  return static_cast<const ModuleGraph*>(v8::Isolate::GetCurrent()->GetData(2))->is_starting_;
+}
 
 v8::MaybeLocal<v8::Module> ModuleGraph::compile(const std::string& name, Record& record) {
   v8::EscapableHandleScope handles(isolate_);
@@ -73,7 +75,7 @@ v8::MaybeLocal<v8::Value> ModuleGraph::value_of(const std::string& name, Record&
       const bool compiled = v8::WasmModuleObject::Compile(
                                 isolate_, {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()})
                                 .ToLocal(&module);
-      forbid_wasm_code();
+      control_wasm_code();
       if (!compiled) return {};
       value = module;
       break;

@@ -106,7 +106,7 @@ void WorkerImpl::handle(ReturnEvent& event) {
   const std::uint32_t id = found->second.invocation;
   // Nothing more will be called on its result: the built-ins have it from now on.
   if (found->second.is_rpc) host_.finish_call(event.call);
-  context_.calls().erase(found);
+  context_.forget_call(found);
   step(id, [&] {
     if (auto* fetch = std::get_if<FetchResult>(&event.outcome)) {
       const std::uint32_t body = context_.add_body(std::move(fetch->body), id);
@@ -131,6 +131,10 @@ void WorkerImpl::handle(CancelEvent& event) {
   if (answer != nullptr && answer->id != answer->invocation) {
     // A call on an object: its code may go on, nobody hears of it.
     const std::uint32_t id = answer->invocation;
+    Invocation* const host = context_.find_invocation(id);
+    if (host != nullptr && host->tail != nullptr && !answer->answered) {
+      host->tail->set_fault(info_of(Fault::Cancelled).code, {});
+    }
     context_.fail_call(answer->id, error_of(Fault::Cancelled));
     return settle(id);
   }

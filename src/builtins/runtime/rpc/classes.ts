@@ -28,6 +28,10 @@ export class RpcPromise {
   finally(onFinally?: (() => void) | null): Promise<unknown> {
     return apply(finallyOf, parts.rpc().promiseOf(this), [onFinally]) as Promise<unknown>;
   }
+
+  onRpcBroken(callback: unknown): void {
+    parts.rpc().onPromiseBroken(this, callback);
+  }
 }
 
 export class RpcProperty {
@@ -55,6 +59,10 @@ export class RpcStub {
 
   dup(): object {
     return parts.rpc().dupStub(this);
+  }
+
+  onRpcBroken(callback: unknown): void {
+    parts.rpc().onStubBroken(this, callback);
   }
 }
 

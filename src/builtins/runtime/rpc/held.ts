@@ -4,6 +4,7 @@
 
 import { isObject } from "../../internal/convert.ts";
 import { badConstructorArgument } from "../../internal/errors.ts";
+import { promiseResolve, promiseThen } from "../../internal/intrinsics.ts";
 import type { Target } from "../calls.ts";
 import { capabilityTarget } from "../fetcher.ts";
 import { native } from "../native.ts";
@@ -11,10 +12,22 @@ import { stubArrived } from "./arrivals.ts";
 import { addExport } from "./exported.ts";
 import { kindOf } from "./members.ts";
 import { failedCall, type Pending, sendCall } from "./pending.ts";
-import { type Held, heldBy, newStub } from "./stubs.ts";
+import { type Broken, type Held, heldBy, newStub } from "./stubs.ts";
+
+type Failure = { error: unknown } | undefined;
+
+// Is what failed the way to the object, for good, rather than the call?
+function isBreak(error: unknown): boolean {
+  if (!isObject(error)) return false;
+  const { code, message, remote } = error as { code?: unknown; message?: unknown; remote?: unknown };
+  return message === "The execution context which hosts this callback is no longer running." ||
+    (remote !== true && (code === "ERR_ISOLATE_LOST" || code === "ERR_RUNNER_LOST"));
+}
 
 class HeldHandle implements Held {
   private target: Target | null;
+  private watchers: Broken[] | null = null;  // null: nobody asks
+  private broken: Failure = undefined;
 
   constructor(handle: number) {
     this.target = capabilityTarget(handle);
@@ -26,7 +39,24 @@ class HeldHandle implements Held {
   }
 
   send(path: readonly string[], args: unknown[] | undefined): Pending {
-    return this.target === null ? failedCall(disposed()) : sendCall(this.target, path, args);
+    if (this.target === null) return failedCall(disposed());
+    const pending = sendCall(this.target, path, args);
+    if (this.watchers !== null && pending.isWaiting) pending.onEnd = (failure) => this.ended(failure);
+    return pending;
+  }
+
+  private ended(failure: Failure): void {
+    if (failure === undefined || this.watchers === null || !isBreak(failure.error)) return;
+    this.broken ??= failure;
+    const { watchers } = this;
+    this.watchers = [];
+    for (let i = 0; i < watchers.length; i++) tellLater(watchers[i]!, failure.error);
+  }
+
+  onBroken(tell: Broken): void {
+    if (this.broken !== undefined) return tellLater(tell, this.broken.error);
+    this.watchers ??= [];
+    this.watchers[this.watchers.length] = tell;
   }
 
   dup(): Held {
@@ -38,6 +68,11 @@ class HeldHandle implements Held {
     native.capability_drop(this.target.capability);
     this.target = null;
   }
+}
+
+// What it throws is reported as an exception that nobody handled.
+function tellLater(tell: Broken, error: unknown): void {
+  promiseThen(promiseResolve(error), tell);
 }
 
 function disposed(): Error {

@@ -3,7 +3,7 @@
 // The part "rpc": all that calls need. Made when a Worker first calls, is called, or sends or receives more than data.
 
 export { describeThrown, errorOfCall, pack as packDetail } from "./error_values.ts";
-export { disposePromise, disposeStub, dupStub, isStub, promiseOf } from "./stubs.ts";
+export { disposePromise, disposeStub, dupStub, isStub, onPromiseBroken, onStubBroken, promiseOf } from "./stubs.ts";
 export { gateOfExport, releaseExport } from "./exported.ts";
 export { memberOf } from "./far.ts";
 export { stubOf } from "./held.ts";

@@ -6,8 +6,9 @@
 //
 //   env.SVC.users.get(1).name       Fetcher ─ property "users" ─ property "get" ─call─► promise ─ property "name"
 
-import { illegalInvocation } from "../../internal/errors.ts";
-import { defineProperty, hasOwn, objectCreate, ownKeys, setPrototypeOf } from "../../internal/intrinsics.ts";
+import { isObject } from "../../internal/convert.ts";
+import { badArgument, illegalInvocation } from "../../internal/errors.ts";
+import { defineProperty, hasOwn, objectCreate, ownKeys, promiseThen, setPrototypeOf } from "../../internal/intrinsics.ts";
 import { isFarName, RpcPromise, RpcProperty, RpcStub } from "./classes.ts";
 import type { Pending } from "./pending.ts";
 
@@ -197,12 +198,16 @@ export function proxyOf(pending: Pending): object {
 
 // ---- Stubs
 
+export type Broken = (error: unknown) => void;
+
 // What a stub refers to: a handle of the host, until it is disposed of.
 export interface Held extends Root {
   dup(): Held;
   dispose(): void;
   // For sending: the host's number. Throws after dispose().
   handle(): number;
+  // To be told once, when a call has shown that what it refers to is lost.
+  onBroken(tell: Broken): void;
 }
 
 function heldOf(self: object): Held {
@@ -240,6 +245,20 @@ export function isStub(value: object): boolean {
 
 export function dupStub(self: object): object {
   return newStub(heldOf(self).dup());
+}
+
+// onRpcBroken(callback), as npm's capnweb has it. A stub learns that its object is lost when a call on it fails for
+// that; a promise is broken when it rejects, and after that like the stub that it has become.
+export function onStubBroken(self: object, callback: unknown): void {
+  if (typeof callback !== "function") throw badArgument("onRpcBroken", "RpcStub", 1, "function");
+  heldOf(self).onBroken(callback as Broken);
+}
+
+export function onPromiseBroken(self: object, callback: unknown): void {
+  if (typeof callback !== "function") throw badArgument("onRpcBroken", "RpcPromise", 1, "function");
+  promiseThen(promiseOf(self), (value: unknown) => {
+    if (isObject(value)) heldBy(value)?.onBroken(callback as Broken);
+  }, callback as Broken);
 }
 
 export function disposeStub(self: object): void {
