@@ -54,7 +54,8 @@ async function look(insula: Insula, name: string): Promise<Look> {
   return JSON.parse(answer.text) as Look;
 }
 
-// Writes side by side until the server is gone; the ids whose requests were answered.
+// Writes side by side until something is lost, or nothing seems to be (the runner's loss may fall between two requests); the
+// ids whose requests were answered.
 async function writeUntilLoss(insula: Insula, what: string, enough: () => void): Promise<Set<number>> {
   const acknowledged = new Set<number>();
   let next = 1;
@@ -63,13 +64,14 @@ async function writeUntilLoss(insula: Insula, what: string, enough: () => void):
     while (!isLost) {
       const id = next++;
       try {
-        const answer = await insula.call(`/one/${what}/${id}`);
+        const answer = await insula.call(`/one/${what}/${id}`, { method: 'POST', body: '' });  // not sent twice
         if (answer.status === 200) acknowledged.add(id);
         else isLost = true;
       } catch {
         isLost = true;
       }
       if (acknowledged.size === 40) enough();
+      if (acknowledged.size === 200) isLost = true;
     }
   }));
   return acknowledged;
