@@ -58,6 +58,7 @@ inline constexpr std::size_t kPropsDepthMax = 4;                 // props of an 
 inline constexpr std::size_t kImportsPerRunnerMax = 400000;      // capabilities that one runner holds at a time
 inline constexpr std::size_t kExportsPerWorkerMax = 100000;      // live stubs to objects of one Worker
 inline constexpr std::size_t kRpcCallsPerWorkerMax = 4096;       // in flight
+inline constexpr std::size_t kEngineCallsPerWorkerMax = 50000;   // waiting: steps of workflows may do so for days
 inline constexpr std::size_t kRunnerQueueBytesMax = 192 * kMiB;  // unsent towards one runner before it counts as stuck
 inline constexpr milliseconds kRunnerHeartbeatMax{2000};
 

@@ -91,4 +91,13 @@ describe('an instance', () => {
     assert.equal(error!.message, 'Execution timed out after 200ms');
     assert.deepEqual(await effectsOf(insula), [1, 2]);
   });
+
+  it('sleeps in thousands of steps at a time, and is told complete when its output can be read', async () => {
+    await using insula = await Insula.start(workflowWorker(`
+      const { length } = await Promise.all(Array.from({ length: 6000 }, (_, i) => step.sleep('nap ' + i, 1)));
+      return { length, text: 'x'.repeat(5000) };`));
+    await insula.call('/create?id=a', { method: 'POST' });
+    const { output } = await waitForStatus(insula, 'a', 'complete');
+    assert.deepEqual(output, { length: 6000, text: 'x'.repeat(5000) });
+  });
 });

@@ -27,7 +27,7 @@ void engine_call(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
   Invocation* invocation = calling_invocation(context, "Client");
   if (invocation == nullptr) return;
-  if (context.calls().size() >= kRpcCallsPerWorkerMax) return context.throw_fault(Fault::RpcLimit);
+  if (context.engine_call_count() >= kEngineCallsPerWorkerMax) return context.throw_fault(Fault::RpcLimit);
   CallTarget target;
   if (const std::uint32_t actor = number_at(info, 2); actor != 0) {
     target.kind = CallTarget::Kind::OwnActor;
@@ -42,7 +42,7 @@ void engine_call(const Info& info) {
   if (info[5]->IsArrayBufferView()) call.payload = Bytes(view_of(info[5]));
   const std::uint32_t id =
       context.host().start_call(context_of(context, *invocation), std::move(target), std::move(call));
-  context.calls()[id] = {invocation->id, false};
+  context.add_engine_call(id, invocation->id);
   info.GetReturnValue().Set(id);
 }
 

@@ -45,7 +45,7 @@ void call_cancel(const Info& info) {
   const auto found = context.calls().find(number_at(info, 0));
   if (found == context.calls().end()) return;
   context.abandon_call(found->first, found->second.is_rpc);
-  context.calls().erase(found);
+  context.forget_call(found);
 }
 
 // preload(1, loader, id, anonymous, source): start loading although nothing is asked of the Worker yet.

@@ -172,7 +172,7 @@ bool WorkerContext::end_if_done(Invocation& invocation, Leftovers& leftovers) {
       if (call->second.invocation == id) {
         abandon_call(call->first, call->second.is_rpc);
         leftovers.calls.push_back(call->first);
-        call = calls_.erase(call);
+        call = forget_call(call);
       } else {
         ++call;
       }
@@ -247,6 +247,7 @@ void WorkerContext::abandon(std::uint32_t culprit, const CallError& culprit_erro
   own_invocations_ = 0;
   timers_.clear();
   calls_.clear();
+  engine_calls_ = 0;
   bodies_.clear();
   writers_.clear();
 }

@@ -34,7 +34,7 @@ void rpc_call(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
   Invocation* invocation = calling_invocation(context, "Client");
   if (invocation == nullptr) return;
-  if (context.calls().size() >= kRpcCallsPerWorkerMax) {
+  if (context.other_call_count() >= kRpcCallsPerWorkerMax) {
     context.throw_fault(Fault::RpcLimit);
     return;
   }

@@ -223,6 +223,7 @@ class Engine {
   void written(InstanceRef ref, std::uint64_t records, Result<> result);
   void moved(InstanceRef ref, std::uint64_t records, std::size_t bytes, bool and_unload, Result<> result);
   bool move_to_history(Resident& instance, bool and_unload);  // true: it is out of memory already
+  void tell_waiters(Resident& instance);
   void drop(Resident& instance, const Error& error);
   void erase(Resident& instance);
   void trim_log();

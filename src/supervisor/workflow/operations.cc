@@ -157,7 +157,17 @@ void Engine::status(InstanceName name, Done<InstanceStatus> done) {
     });
   };
   const auto known = names_.find(key_of(name.workflow, name.id));
-  if (known != names_.end()) return tell(residents_.at(known->second)->row);
+  if (known != names_.end()) {
+    auto& instance = *residents_.at(known->second);
+    if (!is_final(instance.machine.status()) || instance.machine.records() <= instance.durable) return tell(instance.row);
+    // An end is told when it is on the disk. If it does not get there, it has not come.
+    instance.waiters.push_back(Waiter{instance.machine.records(), [this, alive = alive_, name, done](Result<> result) {
+                                        if (!*alive) return;
+                                        if (!result) return done(result.error());
+                                        status(name, done);
+                                      }});
+    return settle(instance);
+  }
   store_.find_instance(name.workflow, name.id, [alive = alive_, tell, done](Result<InstanceRow> row) {
     if (!*alive) return;
     if (row) return tell(*row);

@@ -130,14 +130,18 @@ void Engine::written(InstanceRef ref, std::uint64_t records, Result<> result) {
   instance->durable = records;
   const auto before = std::exchange(instance->logged_durable, instance->logged.size());
   publish(*instance, BytesView(instance->logged).substr(before));
+  tell_waiters(*instance);
+  if (auto* const still = resident(ref)) settle(*still);
+}
+
+void Engine::tell_waiters(Resident& instance) {
   std::vector<Done<>> told;
-  std::erase_if(instance->waiters, [&](Waiter& waiter) {
-    if (waiter.needs > records) return false;
+  std::erase_if(instance.waiters, [&](Waiter& waiter) {
+    if (waiter.needs > instance.durable) return false;
     told.push_back(std::move(waiter.done));
     return true;
   });
   for (auto& done : told) done({});
-  if (auto* const still = resident(ref)) settle(*still);
 }
 
 bool Engine::may_unload(const Resident& instance) const {
@@ -208,6 +212,10 @@ void Engine::moved(InstanceRef ref, std::uint64_t records, std::size_t bytes, bo
   instance->logged_first = records + 1;
   floors_.erase({instance->log_floor, ref});
   instance->log_floor = 0;
+  if (!instance->waiters.empty()) {
+    tell_waiters(*instance);
+    if (resident(ref) != instance) return;
+  }
   if (and_unload && instance->machine.records() == records && may_unload(*instance)) return erase(*instance);
   settle(*instance);
 }
