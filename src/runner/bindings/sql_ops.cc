@@ -158,15 +158,6 @@ void sql_rest(const Info& info) {
   info.GetReturnValue().Set(v8::Array::New(isolate, all.data(), all.size()));
 }
 
-// sql_counts(counts, cursor)
-void sql_counts(const Info& info) {
-  SqlRows& rows = rows_of(WorkerContext::of(info.GetIsolate()));
-  std::uint32_t* const counts = counters_at(info, 0, 3);
-  const std::uint32_t number = number_at(info, 1);
-  const SqlRows::Open* const open = rows.find(number);
-  if (open != nullptr && counts != nullptr) tell(counts, *open->cursor, number);
-}
-
 // sql_tie(cursor, owner): the cursor is dropped when the owner is collected.
 void sql_tie(const Info& info) {
   SqlRows& rows = rows_of(WorkerContext::of(info.GetIsolate()));
@@ -181,7 +172,6 @@ constexpr std::array kOps = std::to_array<Op>({
     {"sql_exec", sql_exec},
     {"sql_next", sql_next},
     {"sql_rest", sql_rest},
-    {"sql_counts", sql_counts},
     {"sql_tie", sql_tie},
     {"sql_drop", sql_drop},
 });
