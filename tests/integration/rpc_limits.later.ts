@@ -15,7 +15,7 @@ class Thing extends RpcTarget { hi() { return 'hi'; } spin() { for (;;) {} } asy
 export default class extends WorkerEntrypoint {
   hi() { return 'hi'; }
   spin() { for (;;) {} }
-  work() { let n = 0; while (n < 3e7) n++; return n; }
+  work() { let n = 0; while (n < 2e8) n++; return n; }
   grow() { const all = []; for (;;) all.push(new Uint8Array(1 << 20).fill(1)); }
   hang() { return new Promise(() => {}); }
   thing() { return new Thing(); }
@@ -46,7 +46,7 @@ export class Power extends WorkerEntrypoint {
 }
 export class Tail extends WorkerEntrypoint { tail(events) { for (const event of events) heard.push([this.ctx.props.id, event.outcome, event.event?.rpcMethod ?? 'fetch', event.truncated, event.exceptions.length]); } }
 const tell = (error) => ({ name: error.name, code: error.code, remote: error.remote, retryable: error.retryable, message: error.message });
-const spin = () => { let n = 0; while (n < 3e7) n++; return n; };
+const spin = () => { let n = 0; while (n < 2e8) n++; return n; };
 const acts = {
   spin: (t) => t.spin(), grow: (t) => t.grow(), hang: (t) => t.hang(), work: (t) => t.work(), hi: (t) => t.hi(),
   spinInObject: async (t) => (await t.thing()).spin(),
@@ -116,8 +116,8 @@ for (const isolation of ['shared', 'cordon'] as const) {
     });
 
     it('the work of a callback is the host\'s, not the tenant\'s', async () => {
-      assert.deepEqual(await ask('/charged/charged?cpu=5'), { got: 3e7 });
-      assert.equal((await ask('/charged/work?cpu=5')).code, 'ERR_CPU_LIMIT');
+      assert.deepEqual(await ask('/charged/charged?cpu=40'), { got: 2e8 });
+      assert.equal((await ask('/charged/work?cpu=40')).code, 'ERR_CPU_LIMIT');
     });
 
     it('memory that grows ends that tenant only', async () => {
