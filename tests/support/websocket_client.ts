@@ -54,7 +54,7 @@ export class RawSocket {
 
   private constructor(socket: net.Socket) {
     this.#socket = socket;
-    socket.on('data', (data) => {
+    socket.on('data', (data: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, data]);
       this.#parse();
       this.#wake();
