@@ -125,7 +125,11 @@ void WorkerImpl::commit_actors() {
       if (!durable) return {0, std::string(durable.error().message())};
       return {*durable, {}};
     });
-    if (!actor->sync_waiters.empty()) host_.actor_notify(id, actor->sync_waiters.back().first);
+    if (!actor->sync_waiters.empty()) {
+      // A turn that has only read gets no number of its own.
+      for (auto& waiter : actor->sync_waiters) waiter.first = std::min(waiter.first, committed->sequence);
+      host_.actor_notify(id, actor->sync_waiters.back().first);
+    }
   }
   // Those that were to end when nothing runs any more.
   if (context_.ending_actors == 0) return;
