@@ -95,7 +95,8 @@ function files(insula: Insula): Map<string, string> {
   const root = join(insula.folder, 'data', 'objects');
   const found = new Map<string, string>();
   for (const path of readdirSync(root, { recursive: true }) as string[]) {
-    if (statSync(join(root, path)).isFile()) found.set(path, join(root, path));
+    // A file that is being deleted may be gone between the list and the look.
+    if (statSync(join(root, path), { throwIfNoEntry: false })?.isFile()) found.set(path, join(root, path));
   }
   return found;
 }

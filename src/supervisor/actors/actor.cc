@@ -77,9 +77,10 @@ void Actor::withdraw(fleet::RoutedCall& call) {
 }
 
 void Actor::forget(fleet::Session& session, protocol::WorkerId worker) {
-  // A runner that closed the actor has said so before it answered; else it has lost the whole Worker.
+  // The instance has ended and its storage is being closed: ActorClosed is on its way, and the call waits for that. A
+  // Worker that is lost as a whole is told of by Evicted.
   if (state_ != State::Open || session_.get() != &session || worker_ != worker) return;
-  session.forget_worker(worker);
+  state_ = State::Closing;
 }
 
 // ---- Opening
