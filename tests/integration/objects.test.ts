@@ -33,6 +33,7 @@ const objects: WorkerSpec = {
 const code = ${JSON.stringify([app(0), app(1), app(2)])};
 export class Counter extends DurableObject {
   add(n) { const sum = (this.ctx.storage.kv.get('sum') ?? 0) + n; this.ctx.storage.kv.put('sum', sum); return sum; }
+  async addNow(n) { const sum = this.add(n); await this.ctx.storage.sync(); return sum; }
   who() { return [String(this.ctx.id), this.ctx.id.name]; }
   async ring(ms, failures = 0) { this.ctx.storage.kv.put('failures', failures); await this.ctx.storage.setAlarm(Date.now() + ms); return this.ctx.storage.getAlarm(); }
   async alarm(info) {
@@ -118,6 +119,16 @@ describe('Durable Objects on the disk', () => {
     assert.equal(readFileSync(database).subarray(0, 15).toString(), 'SQLite format 3');
     const log = statSync(`${database}-wal`).size;
     assert.equal(log, 0, 'a clean end leaves everything in the database');
+    closeConnections();
+  });
+
+  it('end cleanly after they have waited for the disk', async () => {
+    await using insula = await start();
+    const call = caller(insula);
+    assert.equal(await call('COUNTER', 'a', 'addNow', 1), 1);
+    await end(insula, 'SIGTERM');
+    const logs = [...files(insula)].filter(([name]) => name.endsWith('-wal'));
+    assert.deepEqual(logs.map(([, path]) => statSync(path).size), [0], 'the object was still open');
     closeConnections();
   });
 

@@ -154,6 +154,12 @@ void WorkerImpl::handle(SyncedEvent& event) {
   for (auto& one : ready) {
     step(0, [&] { one.Get(v8())->Resolve(isolate_.context(), v8::Undefined(v8())).FromMaybe(false); });
   }
+  // What has answered now ends now: the promise does not say whose it was.
+  std::vector<std::uint32_t> answered;
+  for (const auto& [id, invocation] : context_.invocations()) {
+    if (invocation.actor == event.actor && invocation.answered) answered.push_back(id);
+  }
+  for (const auto id : answered) settle(id);
 }
 
 // ---- The end
