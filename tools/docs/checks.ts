@@ -5,8 +5,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 import { root } from '../suites/outcome.ts';
-import { linksOf, makeTargetsOf, markedBlocksOf, namedPathsOf, type Page } from './markdown.ts';
-import { replay, stepsOf } from './transcript.ts';
+import { linksOf, makeTargetsOf, namedPathsOf, type Page, type Transcript, transcriptsOf } from './markdown.ts';
+import { replay } from './transcript.ts';
 
 type Check = (pages: Page[]) => string[] | Promise<string[]>;
 
@@ -130,10 +130,23 @@ export function complaintsAboutTests(page: Page): string[] {
     .map(([, path, name]) => `${page.path}: there is no "${name}" in ${path}`);
 }
 
+// Each page shows each example on a server of its own. The README and the page of every example show one.
 async function complaintsAboutTranscripts(pages: Page[]): Promise<string[]> {
-  const steps = markedBlocksOf(pageAt('README.md', pages), 'transcript').flatMap(stepsOf);
-  if (steps.length === 0) return ['README.md: there is no block marked <!-- check_docs: transcript -->'];
-  return (await replay(steps)).map((complaint) => `README.md: ${complaint}`);
+  const complaints: string[] = [];
+  const servers: Promise<string[]>[] = [];
+  for (const page of pages) {
+    const byExample = new Map<string, Transcript[]>();
+    for (const transcript of transcriptsOf(page)) {
+      byExample.set(transcript.example, [...(byExample.get(transcript.example) ?? []), transcript]);
+    }
+    if (byExample.size === 0 && /^(examples\/[\w-]+\/)?README\.md$/.test(page.path)) {
+      complaints.push(`${page.path}: there is no block below <!-- check_docs: transcript -->`);
+    }
+    for (const [example, transcripts] of byExample) {
+      servers.push(replay(example, transcripts).then((said) => said.map((complaint) => `${page.path}: ${complaint}`)));
+    }
+  }
+  return [...complaints, ...(await Promise.all(servers)).flat()];
 }
 
 export const checks: Record<string, Check> = {
@@ -149,5 +162,5 @@ export const checks: Record<string, Check> = {
   'named make targets exist': (pages) => complaintsAboutTargets(pages, readFileSync(join(root, 'Makefile'), 'utf8')),
   'tests named by the list of behaviours exist': (pages) => complaintsAboutTests(pageAt('docs/conformance.md', pages)),
   'decisions are complete and listed': complaintsAboutDecisions,
-  'the README shows what the example prints': complaintsAboutTranscripts,
+  'pages show what the examples print': complaintsAboutTranscripts,
 };

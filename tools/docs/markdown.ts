@@ -72,8 +72,17 @@ export function makeTargetsOf(page: Page): string[] {
   return [...inline, ...lines].map(([, target]) => target);
 }
 
-// The fenced blocks below <!-- check_docs: MARK -->.
-export function markedBlocksOf(page: Page, mark: string): string[] {
-  const pattern = new RegExp(`<!-- check_docs: ${mark} -->\\n\`\`\`[^\\n]*\\n(.*?)^\`\`\`$`, 'gms');
-  return [...page.text.matchAll(pattern)].map(([, block]) => block);
+// A fenced block of commands and what they print, below <!-- check_docs: transcript [of EXAMPLE] [after a restart] -->.
+// Without a name it is of the example in whose folder the page is, elsewhere of examples/platform.
+export interface Transcript {
+  example: string;
+  restarts: boolean; // the server is killed and started again before it
+  text: string;
+}
+
+export function transcriptsOf(page: Page): Transcript[] {
+  const own = /^examples\/([\w-]+)\//.exec(page.path)?.[1] ?? 'platform';
+  const pattern = /<!-- check_docs: transcript(?: of ([\w-]+))?( after a restart)? -->\n```[^\n]*\n(.*?)^```$/gms;
+  return [...page.text.matchAll(pattern)]
+    .map(([, example, restarts, text]) => ({ example: example ?? own, restarts: restarts !== undefined, text }));
 }

@@ -6,7 +6,7 @@ import { WorkflowEntrypoint } from 'cloudflare:workers';
 export class Flow extends WorkflowEntrypoint {
   async run(event, step) {
     const letter = await step.do('write', async () => 'written by version 2');
-    await step.sleep('wait for the night', '10 seconds');
+    await step.sleep('wait for the night', '5 seconds');
     return step.do('send', async () => `${letter}, sent by version 2`);
   }
 }
