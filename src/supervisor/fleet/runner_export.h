@@ -40,6 +40,8 @@ class RunnerExport final : public Capability, public Destination, public std::en
   const protocol::CapabilityId number_;
 };
 
+constexpr std::string_view kGone = "This binding is no longer available.";
+
 // Stands for what was valid when it was sent and is gone now: says so to whoever calls it.
 class BrokenCapability final : public Capability {
  public:

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Session: what a runner says, looked up in the tables before anything is believed.
-#include <algorithm>
+// Session: what a runner says, looked up in the tables before anything is believed. The frames of streams and what rides
+// with values are in session_carried.cc.
 #include <utility>
 #include <variant>
 
-#include "src/base/header_block.h"
 #include "src/base/limits.h"
 #include "src/supervisor/fleet/runner_export.h"
 #include "src/supervisor/fleet/session.h"
+#include "src/supervisor/fleet/session_bounds.h"
 
 namespace insula::fleet {
 namespace {
@@ -17,59 +17,6 @@ namespace {
 // errors; the second one is reached only by a runner that never finishes its calls.
 constexpr std::size_t kAnswersPerRunnerMax = 65536;
 constexpr std::size_t kAnswersPerHonestRunnerMax = 4 * kAnswersPerRunnerMax;
-constexpr std::size_t kUrlBytesMax = 64 * kKiB;
-constexpr std::size_t kMethodBytesMax = 64;
-constexpr std::size_t kHeaderBytesMax = 256 * kKiB;
-constexpr std::size_t kTextBytesMax = 256 * kKiB;      // names, messages, log lines
-constexpr std::size_t kPathPartsMax = 256;
-constexpr std::size_t kEventBytesMax = 4 * kMiB;
-constexpr std::size_t kTailsMax = 64;
-constexpr std::string_view kGone = "This binding is no longer available.";
-
-bool is_text(std::string_view text) { return text.size() <= kTextBytesMax; }
-
-bool is_sane(const protocol::FetchRequest& request) {
-  return !request.method.empty() && request.method.size() <= kMethodBytesMax && request.url.size() <= kUrlBytesMax &&
-         request.headers.size() <= kHeaderBytesMax && request.cf.size() <= kTextBytesMax &&
-         is_valid_header_block(request.headers);
-}
-
-bool is_sane(const protocol::RpcCall& call) {
-  return call.path.size() <= kPathPartsMax && call.arguments.bytes.size() <= kRpcBytesMax &&
-         std::all_of(call.path.begin(), call.path.end(), is_text);
-}
-
-bool is_sane(const protocol::EventCall& event) {
-  return event.name.size() <= 64 && event.detail.size() <= kEventBytesMax && event.payload.bytes.size() <= kRpcBytesMax;
-}
-
-bool is_sane(const protocol::EngineCall& call) {
-  return call.operation.size() <= 64 && call.detail.size() <= kEventBytesMax &&
-         call.payload.bytes.size() <= kRpcBytesMax;
-}
-
-bool is_sane(const protocol::ErrorInfo& error) {
-  return error.fault.size() <= 64 && is_text(error.name) && error.message.size() <= kMiB &&
-         error.stack.size() <= kMiB && error.properties.size() <= kMiB;
-}
-
-bool is_sane(const protocol::FetchResponse& response) {
-  return response.status_text.size() <= 1024 && response.headers.size() <= kHeaderBytesMax &&
-         is_valid_header_block(response.headers);
-}
-
-// Nobody asks a runner anything of that kind.
-bool is_sane(const protocol::EngineResult&) { return false; }
-
-bool is_sane(const protocol::RpcValue& value) { return value.payload.bytes.size() <= kRpcBytesMax; }
-
-bool is_sane(const protocol::Dynamic& dynamic) { return dynamic.id.size() <= kLoaderIdBytesMax; }
-
-// 256 characters, of up to three bytes each (kFacetNameCharactersMax); the rest is text for ctx.id.
-bool is_sane(const protocol::Facet& facet) {
-  return !facet.name.empty() && facet.name.size() <= 1024 && facet.id_text.size() <= 4 * kKiB &&
-         facet.id_name.size() <= 4 * kKiB;
-}
 
 }  // namespace
 
@@ -118,79 +65,6 @@ std::shared_ptr<Capability> Session::import_for(protocol::CapabilityId number, p
     answer_error(question, error_of(Fault::Internal, kGone));
   }
   return nullptr;
-}
-
-// ---- What rides with a payload
-
-Result<std::shared_ptr<Capability>> Session::adopt(const protocol::CapabilityRef& reference,
-                                                   protocol::WorkerId worker) {
-  switch (reference.kind) {
-    case protocol::CapabilityRef::Kind::SenderHosted: {
-      if (reference.number == 0) return Error(ErrorCode::Corrupt, "export 0");
-      if (!runner_exports_.emplace(reference.number, worker).second) {
-        return Error(ErrorCode::Corrupt, "an export is sent twice under one number");
-      }
-      return std::shared_ptr<Capability>(std::make_shared<RunnerExport>(weak_from_this(), reference.number));
-    }
-    case protocol::CapabilityRef::Kind::ReceiverHosted: {
-      if (const Import* const import = imports_.find(reference.number)) {
-        if (import->capability->is_transferable()) return import->capability;
-        return Error(ErrorCode::Corrupt, "a capability that is not given away");
-      }
-      if (!imports_.was_issued(reference.number)) {
-        return Error(ErrorCode::Corrupt, "a reference to a capability that was never granted");
-      }
-      return std::shared_ptr<Capability>(std::make_shared<BrokenCapability>(kGone));
-    }
-    case protocol::CapabilityRef::Kind::Entrypoint: return adopt(*reference.entrypoint, worker);
-  }
-  return Error(ErrorCode::Corrupt, "unknown kind of reference");
-}
-
-Result<std::shared_ptr<Capability>> Session::adopt(const protocol::Entrypoint& entrypoint, protocol::WorkerId worker) {
-  if (!is_text(entrypoint.name) || entrypoint.props.bytes.size() > kEnvBytesMax) {
-    return Error(ErrorCode::Corrupt, "an entrypoint is too large");
-  }
-  Carried carried;
-  TRY_VOID(adopt(entrypoint.props, carried, worker));
-  if (const WorkerRecord* const record = workers_.find(entrypoint.worker); record != nullptr) {
-    const auto owner = record->owner;
-    auto made = owner == nullptr
-                    ? nullptr
-                    : handler_.make_entrypoint(*owner, entrypoint.name, entrypoint.props.bytes, std::move(carried));
-    if (made == nullptr) return Error(ErrorCode::Corrupt, "an entrypoint that is not given away");
-    return made;
-  }
-  if (!workers_.was_issued(entrypoint.worker)) return Error(ErrorCode::Corrupt, "an entrypoint of no Worker");
-  return std::shared_ptr<Capability>(std::make_shared<BrokenCapability>(kGone));
-}
-
-Result<> Session::adopt(const protocol::Payload& payload, Carried& carried, protocol::WorkerId worker) {
-  carried.capabilities.reserve(payload.capabilities.size());
-  for (const protocol::CapabilityRef& reference : payload.capabilities) {
-    TRY(auto capability, adopt(reference, worker));
-    carried.capabilities.push_back(std::move(capability));
-  }
-  carried.streams.reserve(payload.streams.size());
-  for (const protocol::Body& body : payload.streams) {
-    TRY(auto stream, adopt(body));
-    carried.streams.push_back(std::move(stream));
-  }
-  return {};
-}
-
-Result<CodeGrants> Session::adopt(const protocol::WorkerCode& code) {
-  CodeGrants grants;
-  if (code.tails.size() > kTailsMax) return Error(ErrorCode::Corrupt, "too many tails");
-  TRY_VOID(adopt(code.env, grants.env, 0));
-  if (code.outbound == protocol::OutboundRule::Capability) {
-    TRY(grants.outbound, adopt(code.outbound_to, 0));
-  }
-  for (const protocol::CapabilityRef& tail : code.tails) {
-    TRY(auto capability, adopt(tail, 0));
-    grants.tails.push_back(std::move(capability));
-  }
-  return grants;
 }
 
 // ---- Calls
@@ -414,69 +288,6 @@ void Session::receive(const protocol::Finish& finish) {
   answers_.erase(found);
 }
 
-void Session::receive(const protocol::StreamData& data) {
-  const auto found = runner_streams_.find(data.stream);
-  if (found == runner_streams_.end()) {
-    if (!was_seen(data.stream)) violate("data of no stream");
-    return;
-  }
-  const auto stream = found->second.lock();
-  if (stream != nullptr && !stream->accept(data.bytes)) violate("data beyond credit");
-}
-
-void Session::receive(const protocol::StreamEnd& end) {
-  const auto found = runner_streams_.find(end.stream);
-  if (found == runner_streams_.end()) {
-    if (!was_seen(end.stream)) violate("the end of no stream");
-    return;
-  }
-  const auto stream = found->second.lock();
-  runner_streams_.erase(found);
-  if (stream == nullptr) return;
-  if (end.error.empty()) {
-    stream->finish();
-  } else {
-    stream->fail(Error(ErrorCode::Unavailable, std::string(end.error.substr(0, 4 * kKiB))));
-  }
-}
-
-void Session::receive(const protocol::StreamCredit& credit) {
-  auto* const slot = outgoing_.find(credit.stream);
-  if (slot == nullptr) {
-    if (!outgoing_.was_issued(credit.stream)) violate("credit for no stream");
-    return;
-  }
-  if (credit.bytes != 0 && !(*slot)->credit(credit.bytes)) violate("credit beyond the window");
-}
-
-void Session::receive(const protocol::Splice& splice) {
-  if (!outgoing_.was_issued(splice.source)) return violate("splice from no stream");
-  const auto found = runner_streams_.find(splice.stream);
-  if (found == runner_streams_.end() && !was_seen(splice.stream)) return violate("splice of no stream");
-  const bool is_there = outgoing_.find(splice.source) != nullptr;
-  // Null: it has ended on the way.
-  io::ByteSourcePtr source = take_back(splice.source);
-  if (is_there && source == nullptr) return violate("splice from a stream that is being read");
-  const auto stream = found == runner_streams_.end() ? nullptr : found->second.lock();
-  if (found != runner_streams_.end()) runner_streams_.erase(found);
-  if (stream != nullptr && source != nullptr) {
-    stream->continue_with(std::move(source));
-  } else if (stream != nullptr) {
-    stream->finish();
-  } else if (source != nullptr) {
-    source->stop();
-  }
-}
-
-void Session::receive(const protocol::StreamStop& stop) {
-  auto* const slot = outgoing_.find(stop.stream);
-  if (slot == nullptr) {
-    if (!outgoing_.was_issued(stop.stream)) violate("stop of no stream");
-    return;
-  }
-  (*slot)->stop();
-}
-
 void Session::receive(const protocol::Evicted& evicted) {
   WorkerRecord* const record = workers_.find(evicted.worker);
   if (record == nullptr) {
@@ -519,11 +330,6 @@ void Session::receive(const protocol::LogLine& line) {
   if (line.worker != 0 && !workers_.was_issued(line.worker)) return violate("a line of no Worker");
   if (line.text.size() > kTextBytesMax || line.level.size() > 16) return violate("a log line is too long");
   handler_.on_log(*this, owner_of(line.worker), line);
-}
-
-void Session::receive(const protocol::Release& release) {
-  if (!imports_.was_issued(release.capability)) return violate("a capability that was never granted");
-  imports_.erase(release.capability);  // it may have gone with its Worker already
 }
 
 }  // namespace insula::fleet
