@@ -4,12 +4,13 @@
 #                                                            or another: make run EXAMPLE=app-builder
 # make test    all tests; ends in one line      make bench   against the peer, into docs/benchmarks.md
 # make setup   what the others need             make format  C++ sources        make clean
+# make bench-workflows   against miniflare and Restate, into docs/benchmarks-workflows.md
 #
 # Each target installs what it lacks (tools/setup) first. JOBS=n builds with n processes.
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build run test bench setup format clean
+.PHONY: build run test bench bench-workflows setup format clean
 
 JOBS ?= 2
 LISTEN ?= 127.0.0.1:8787
@@ -48,6 +49,10 @@ test: build
 bench: build
 	@tools/setup bench
 	@$(node) bench/run.ts
+
+bench-workflows: build
+	@tools/setup bench
+	@$(node) bench/workflows.ts
 
 format:
 	@tools/setup format

@@ -5,13 +5,13 @@
 //
 //   node bench/run.ts [--rounds=3] [--quick] [--no-write] [ROW ...]      rows: see rows.ts; default: all
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, release } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { insulaProgram, peerProgram, root } from '../tests/support/paths.ts';
 import { median } from '../tests/support/until.ts';
 import { hasWrk } from './client.ts';
+import { machine } from './machine.ts';
 import { type Metric, type Row, rows, type Scale } from './rows.ts';
 
 interface Line {
@@ -70,12 +70,6 @@ function table(lines: Line[]): string {
   const text = all.map((row) => `| ${row.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`);
   text.splice(1, 0, `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`);
   return text.join('\n');
-}
-
-function machine(): string {
-  const model = /^model name\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown CPU';
-  const memory = Number(/^MemTotal:\s*(\d+)/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) / 1024 / 1024;
-  return `${model}, ${availableParallelism()} cores, ${memory.toFixed(0)} GiB, Linux ${release()}`;
 }
 
 const versionOf = (program: string): string => execFileSync(program, ['--version'], { encoding: 'utf8' }).trim().split('\n')[0]!;
