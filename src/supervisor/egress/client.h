@@ -9,7 +9,7 @@
 
 #include "src/base/clock.h"
 #include "src/base/log.h"
-#include "src/io/task.h"
+#include "src/io/executor.h"
 #include "src/supervisor/egress/egress.h"
 #include "src/supervisor/egress/resolver.h"
 #include "src/supervisor/egress/services.h"

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -42,7 +43,7 @@ void Connection::open(Endpoints endpoints, std::chrono::milliseconds within, asi
 void Connection::connect_next() {
   if (is_closed_) return;
   if (next_endpoint_ == endpoints_.size()) {
-    io::asio::post(socket_.get_executor(), [self = shared_from_this()] { self->finish_open(unreachable()); });
+    boost::asio::post(socket_.get_executor(), [self = shared_from_this()] { self->finish_open(unreachable()); });
     return;
   }
   endpoint_ = endpoints_[next_endpoint_++];

@@ -24,7 +24,7 @@
 #include <boost/asio/ssl/stream.hpp>
 
 #include "src/base/error.h"
-#include "src/io/task.h"
+#include "src/io/executor.h"
 
 namespace insula::egress {
 

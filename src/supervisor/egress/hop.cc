@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <boost/asio/post.hpp>
+
 namespace insula::egress {
 namespace {
 
@@ -148,7 +150,7 @@ void Hop::fail(Error error) {
   const auto self = shared_from_this();
   is_answered_ = true;
   release();
-  io::asio::post(services_->executor, [self, error = std::move(error)] {
+  boost::asio::post(services_->executor, [self, error = std::move(error)] {
     auto callback = std::exchange(self->callback_, nullptr);
     if (callback && !self->services_->is_closed) callback(error);
   });

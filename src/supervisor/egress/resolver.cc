@@ -17,6 +17,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include <boost/asio/post.hpp>
+
 namespace insula::egress {
 namespace {
 
@@ -128,7 +130,7 @@ void SystemResolver::work(const std::shared_ptr<Shared>& shared) {
     auto answer = std::make_shared<Result<Addresses>>(look_up(question.name));
     lock.lock();
     if (shared->is_closed) return;
-    io::asio::post(shared->executor, [id = question.id, answer, weak = std::weak_ptr<Shared>(shared)] {
+    boost::asio::post(shared->executor, [id = question.id, answer, weak = std::weak_ptr<Shared>(shared)] {
       const auto held = weak.lock();
       if (held == nullptr) return;
       auto found = held->callbacks.extract(id);

@@ -12,7 +12,7 @@
 #include <boost/asio/ip/address.hpp>
 
 #include "src/base/error.h"
-#include "src/io/task.h"
+#include "src/io/executor.h"
 
 namespace insula::egress {
 

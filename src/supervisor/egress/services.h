@@ -16,7 +16,7 @@
 
 #include "src/base/clock.h"
 #include "src/base/log.h"
-#include "src/io/task.h"
+#include "src/io/executor.h"
 #include "src/supervisor/egress/address_policy.h"
 #include "src/supervisor/egress/name_cache.h"
 #include "src/supervisor/egress/pool.h"

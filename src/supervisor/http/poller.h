@@ -13,7 +13,7 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 
 #include "src/base/error.h"
-#include "src/io/task.h"
+#include "src/io/executor.h"
 
 namespace insula::http {
 

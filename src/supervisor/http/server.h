@@ -18,7 +18,7 @@
 #include "src/base/error.h"
 #include "src/base/limits.h"
 #include "src/base/log.h"
-#include "src/io/task.h"
+#include "src/io/executor.h"
 #include "src/supervisor/http/exchange.h"
 
 namespace insula::http {
