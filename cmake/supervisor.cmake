@@ -2,7 +2,8 @@
 add_executable(insula src/supervisor/main.cc src/supervisor/data_lock.cc src/supervisor/ending.cc)
 set_target_properties(insula PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 target_include_directories(insula PRIVATE ${CMAKE_SOURCE_DIR})
-target_compile_definitions(insula PRIVATE INSULA_ENGINE_DEFAULT="${INSULA_ENGINE}")
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/supervisor/main.cc PROPERTIES
+  COMPILE_DEFINITIONS INSULA_ENGINE_DEFAULT="${INSULA_ENGINE}")
 target_link_libraries(insula PRIVATE insula_warnings insula_cli insula_supervisor_front insula_supervisor_dispatch
   insula_supervisor_broker insula_supervisor_admin insula_supervisor_instances insula_supervisor_actors insula_supervisor_fleet insula_supervisor_egress insula_supervisor_websocket
   insula_supervisor_http insula_supervisor_config)
