@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { add, nothing, type Outcome, root, runProgram } from './outcome.ts';
 
-const projects = ['src/builtins', 'examples/platform', 'examples/dynamic-workflows', 'tools'];
+const projects = ['src/builtins', 'examples/platform', 'examples/app-builder', 'examples/dynamic-workflows', 'tools'];
 const compiler = join(root, 'node_modules/typescript/bin/tsc');
 
 export async function runTypes(): Promise<Outcome> {
