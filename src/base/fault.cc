@@ -9,7 +9,7 @@
 namespace insula {
 namespace {
 
-constexpr std::array<FaultInfo, 25> kTable = {{
+constexpr std::array<FaultInfo, 26> kTable = {{
     {"", 500, false, ""},
     {"ERR_CPU_LIMIT", 503, false, "Worker exceeded CPU time limit."},
     {"ERR_MEMORY_LIMIT", 503, false, "Worker exceeded memory limit."},
@@ -38,6 +38,7 @@ constexpr std::array<FaultInfo, 25> kTable = {{
     {"ERR_CANCELLED", 499, false, "The caller went away."},
     {"ERR_EXCEPTION", 500, false, "The Worker threw an exception."},
     {"ERR_STORAGE_FAILED", 500, false, "The storage of this Durable Object is not available."},
+    {"ERR_DB_FULL", 503, false, "The database of this Durable Object is full."},
     {"ERR_INTERNAL", 500, false, "Internal error."},
 }};
 

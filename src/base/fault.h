@@ -37,6 +37,7 @@ enum class Fault : std::uint8_t {
   Cancelled,
   Exception,
   StorageFailed,
+  DatabaseFull,
   Internal,
 };
 

@@ -37,7 +37,7 @@ const reduce = (object: object, mode: number): unknown => parts.rpc().reduce(obj
 const releaseExport = (id: number, ended: boolean): void => parts.rpc().releaseExport(id, ended);
 const openActor = (...args: OpenActorArguments): void => parts.actors().openActor(...args);
 const closeActor = (actor: number, reason: string | undefined): void => parts.actors().closeActor(actor, reason);
-const actorBroken = (actor: number, message: string): void => parts.actors().actorBroken(actor, message);
+const actorBroken = (actor: number, message: string, code: string): void => parts.actors().actorBroken(actor, message, code);
 const facetClosed = (parent: number, name: string): void => parts.actors().facetClosed(parent, name);
 const rpcDone = (call: number, value: unknown): void => parts.rpc().rpcDone(call, value);
 

@@ -64,9 +64,9 @@ interface RuntimeOps {
   facet_target_drop(facet: number): void;
   // Ends an actor of this Worker now, without a clean close: what waits for it fails with this Error, what it has not
   // committed is lost. properties: as in rpc_fail.
-  // dropAlarm: its alarm is over too.
+  // dropAlarm: its alarm is over too. code: "ERR_..." when it is the runtime's own doing, or empty.
   actor_break(
-    actor: number, message: string, remote: boolean, properties: Uint8Array | undefined, dropAlarm: boolean,
+    actor: number, message: string, remote: boolean, properties: Uint8Array | undefined, dropAlarm: boolean, code: string,
   ): void;
   // Ids of Durable Objects: 64 hexadecimal digits; without a name random. key: of the namespace.
   namespace_id(key: Uint8Array, name: string | undefined): string;

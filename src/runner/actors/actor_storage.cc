@@ -3,6 +3,7 @@
 // ActorStorage: opening, turns, syncs and checkpoints.
 #include "src/runner/actors/actor_storage.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -50,6 +51,15 @@ Bytes encode(std::int64_t number) {
 }
 
 }  // namespace
+
+StorageOptions options_for_quota(std::uint64_t bytes) noexcept {
+  StorageOptions options;
+  if (bytes == 0) return options;
+  options.database_bytes_max = std::min(options.database_bytes_max, bytes);
+  options.checkpoint_hard_bytes = std::clamp(bytes, options.checkpoint_bytes, options.checkpoint_hard_bytes);
+  options.history_bytes_max = std::clamp(4 * options.database_bytes_max, options.checkpoint_bytes, options.history_bytes_max);
+  return options;
+}
 
 Result<std::unique_ptr<ActorStorage>> ActorStorage::open(Fd database, Fd log, Fd history, std::int64_t now_ms,
                                                          const StorageOptions& options) {

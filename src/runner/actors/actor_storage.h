@@ -51,6 +51,10 @@ struct StorageOptions {
   std::uint64_t history_bytes_max = std::uint64_t{64} << 20;   // older states go earlier than after 30 days
 };
 
+// What an actor may take up on the disk that may have `bytes` in its database; 0: as much as any. Its log and its history
+// are bounded in proportion, so that a small quota is a small place.
+StorageOptions options_for_quota(std::uint64_t bytes) noexcept;
+
 struct Committed {
   std::uint64_t sequence = 0;  // wait for durable_sequence() to reach it; that of an earlier commit if nothing was written
   bool alarm_changed = false;  // since the last commit(), whatever else committed in between

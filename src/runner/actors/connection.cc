@@ -84,6 +84,7 @@ Result<> Connection::commit() {
   }
   rollback();
   is_critical_ = true;
+  is_full_ = committed.error().code() == ErrorCode::LimitExceeded;
   return std::move(committed).error();
 }
 
@@ -98,14 +99,16 @@ void Connection::rollback() {
 }
 
 Result<> Connection::check_usable() const {
-  if (is_critical_) return Error(ErrorCode::Conflict, std::string(kCriticalText));
-  return {};
+  if (!is_critical_) return {};
+  if (!is_full_) return Error(ErrorCode::Conflict, std::string(kCriticalText));
+  return Error(ErrorCode::LimitExceeded, std::string(kCriticalText) + ": " + std::string(kFullText));
 }
 
 void Connection::note_failure() noexcept {
   if (!is_begun_ || in_transaction()) return;
   is_begun_ = false;
   is_critical_ = true;
+  is_full_ = sqlite3_errcode(handle()) == SQLITE_FULL;
   ++undone_;
 }
 

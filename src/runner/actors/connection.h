@@ -24,6 +24,7 @@ struct sqlite3;
 namespace insula::runner::actors {
 
 inline constexpr std::string_view kCriticalText = "Cannot commit transaction due to an earlier SQL critical error";
+inline constexpr std::string_view kFullText = "database or disk is full: SQLITE_FULL";
 
 // Asked every thousand operations of SQLite while a statement runs.
 class SqlMonitor {
@@ -63,7 +64,8 @@ class Connection {
   bool has_written() const noexcept;  // in the transaction that is open
   Result<> commit();                  // on an error nothing was kept, and the state is critical
   void rollback();                    // of everything that is not committed; ends the critical state
-  Result<> check_usable() const;      // the critical state as an error
+  // The critical state as an error: Conflict, or LimitExceeded when it came because the database is full.
+  Result<> check_usable() const;
   bool is_critical() const noexcept { return is_critical_; }
 
   // To be called after every failed statement of any kind: notices that SQLite has rolled back.
@@ -102,6 +104,7 @@ class Connection {
   std::unordered_map<const char*, sql::Statement> own_;
   bool is_begun_ = false;  // by us; SQLite may have ended it since
   bool is_critical_ = false;
+  bool is_full_ = false;  // that is why
   std::uint64_t undone_ = 0;
 };
 

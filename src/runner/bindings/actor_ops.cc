@@ -73,7 +73,7 @@ void facet_target(const Info& info) {
 
 void facet_target_drop(const Info& info) { WorkerContext::of(info.GetIsolate()).facets().erase(number_at(info, 0)); }
 
-// actor_break(actor, message, remote, properties, dropAlarm): it ends now; all that waits for it fails with this.
+// actor_break(actor, message, remote, properties, dropAlarm, code): it ends now; all that waits for it fails with this.
 void actor_break(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
   if (auto* const actor = context.find_actor(number_at(info, 0)); actor != nullptr && info[4]->IsTrue()) {
@@ -84,6 +84,7 @@ void actor_break(const Info& info) {
     }
   }
   CallError error;
+  error.fault = text_at(info, 5);
   error.name = "Error";
   error.message = text_at(info, 1);
   error.remote = info[2]->IsTrue();

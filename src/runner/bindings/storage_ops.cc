@@ -35,6 +35,9 @@ std::string storage_text_at(const Info& info, int index) {
 
 void throw_storage_error(v8::Isolate* isolate, const Error& error) {
   if (isolate->HasPendingException() || isolate->IsExecutionTerminating()) return;
+  if (error.code() == ErrorCode::LimitExceeded && error.message().ends_with(actors::kFullText)) {
+    return WorkerContext::of(isolate).throw_fault(Fault::DatabaseFull, error.message());
+  }
   isolate->ThrowException(v8::Exception::Error(to_string(isolate, error.message())));
 }
 

@@ -20,8 +20,9 @@ v8::Local<v8::Value> number(v8::Isolate* isolate, std::uint32_t value) {
 }
 
 // What waits for the actor hears this; built-ins give it its properties.
-CallError broken(std::string_view message) {
+CallError broken(std::string_view message, Fault fault) {
   CallError error;
+  error.fault = info_of(fault).code;
   error.name = "Error";
   error.message = message;
   return error;
@@ -31,10 +32,8 @@ CallError broken(std::string_view message) {
 
 void WorkerImpl::handle(OpenActorEvent& event) {
   const auto now = static_cast<std::int64_t>(engine::real_wall_millis());
-  actors::StorageOptions options;
-  if (event.quota_bytes != 0) options.database_bytes_max = std::min(options.database_bytes_max, event.quota_bytes);
   auto opened = actors::ActorStorage::open(std::move(event.database), std::move(event.log), std::move(event.history), now,
-                                           options);
+                                           actors::options_for_quota(event.quota_bytes));
   if (!opened) {
     host_.log(context_.spec().id, 0, "error",
               "The storage of an object of class " + event.class_name + " cannot be opened: " + opened.error().message(), true);
@@ -115,7 +114,8 @@ void WorkerImpl::commit_actors() {
     const bool held = std::exchange(actor->holds_output, false);
     auto committed = actor->storage->commit();
     if (!committed) {
-      break_actor(id, committed.error().message());
+      break_actor(id, committed.error().message(),
+                  committed.error().code() == ErrorCode::LimitExceeded ? Fault::DatabaseFull : Fault::None);
       continue;
     }
     if (held) actor->gate_sequence = std::max(actor->gate_sequence, committed->sequence);
@@ -196,7 +196,7 @@ void WorkerImpl::handle(CloseActorEvent& event) {
   if (actor == nullptr) return;
   if (!event.reason.empty()) {
     // The reason of an abort: built-ins tell the instance's own callers, then it is gone.
-    CallError error = broken(event.reason);
+    CallError error = broken(event.reason, Fault::None);
     WorkerContext::ActorLeftovers leftovers;
     step(0, [&] {
       v8::Local<v8::Value> arguments[2] = {number(v8(), event.actor), to_string(v8(), event.reason)};
@@ -215,17 +215,18 @@ void WorkerImpl::handle(CloseActorEvent& event) {
   }
 }
 
-void WorkerImpl::handle(ActorBrokenEvent& event) { break_actor(event.actor, event.message); }
+void WorkerImpl::handle(ActorBrokenEvent& event) { break_actor(event.actor, event.message, Fault::None); }
 
-void WorkerImpl::break_actor(std::uint32_t id, const std::string& message) {
+void WorkerImpl::break_actor(std::uint32_t id, const std::string& message, Fault fault) {
   if (context_.find_actor(id) == nullptr) return;
   host_.log(context_.spec().id, 0, "error", "The storage of an object failed, the object is reset: " + message, true);
   step(0, [&] {
-    v8::Local<v8::Value> arguments[2] = {number(v8(), id), to_string(v8(), message)};
-    call_runtime("actorBroken", 2, arguments);
+    v8::Local<v8::Value> arguments[3] = {number(v8(), id), to_string(v8(), message),
+                                         to_string(v8(), info_of(fault).code)};
+    call_runtime("actorBroken", 3, arguments);
   });
   if (condemned_) return;
-  release_objects(context_.break_actor(id, broken(message), message).exports);
+  release_objects(context_.break_actor(id, broken(message, fault), message).exports);
   settle(0);
 }
 

@@ -57,7 +57,7 @@ class WorkerImpl final : public Worker {
   void call_actor(InvokeEvent& event);
   void commit_actors();
   bool close_actor(std::uint32_t actor, std::string reason);
-  void break_actor(std::uint32_t actor, const std::string& message);
+  void break_actor(std::uint32_t actor, const std::string& message, Fault fault);
   void release_objects(const std::vector<std::uint32_t>& objects);
   void refuse(OpenActorEvent& event);
   // A new invocation, with its limits; calls on objects run in one that is there already.

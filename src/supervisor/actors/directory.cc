@@ -11,6 +11,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/json.hpp>
 
+#include "src/base/limits.h"
 #include "src/supervisor/actors/alarm_call.h"
 #include "src/supervisor/fleet/forwarded_call.h"
 #include "src/supervisor/fleet/runner_export.h"
@@ -18,6 +19,7 @@
 namespace insula::actors {
 namespace {
 
+constexpr std::uint64_t kFacetBytes = kGiB;      // of a facet's database, unless its parent says otherwise
 constexpr std::size_t kIdNameBytesMax = 1024;  // longer names are not shown (spec/durable-objects.md section 1)
 
 // Turns a loop that does not run yet.
@@ -168,7 +170,7 @@ void Directory::call_facet(fleet::IncomingCall& call, const std::shared_ptr<flee
     startup.carried = std::move(call.props);
     startup.id_text = target.facet.id_text;
     startup.id_name = target.facet.id_name;
-    startup.quota_bytes = target.facet.quota_bytes;
+    startup.quota_bytes = target.facet.quota_bytes == 0 ? kFacetBytes : target.facet.quota_bytes;
     facet->set_startup(std::move(startup));
   }
   if (const auto* const engine = std::get_if<protocol::EngineCall>(&call.invoke.call)) {

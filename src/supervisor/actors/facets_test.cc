@@ -238,7 +238,7 @@ TEST_F(FacetsTest, CloneOntoItselfOnlyAborts) {
 
 TEST_F(FacetsTest, UsageIsMetered) {
   EXPECT_EQ(ask("facet.usage", R"({"name": "app"})"),
-            R"({"databaseBytes":0,"isRunning":false,"cpuMillis":0,"requests":0})");
+            R"({"databaseBytes":0,"historyBytes":0,"isRunning":false,"cpuMillis":0,"requests":0})");
   ASSERT_NE(open_facet("app"), nullptr);
   const auto* const invoke = tenants.peer->next_of<Invoke>();
   ASSERT_NE(invoke, nullptr);
@@ -248,7 +248,7 @@ TEST_F(FacetsTest, UsageIsMetered) {
   settle();
   std::ofstream(file_of(1)) << std::string(8192, 'x');
   EXPECT_EQ(ask("facet.usage", R"({"name": "app"})"),
-            R"({"databaseBytes":8192,"isRunning":true,"cpuMillis":12,"requests":1})");
+            R"({"databaseBytes":8192,"historyBytes":0,"isRunning":true,"cpuMillis":12,"requests":1})");
 }
 
 TEST_F(FacetsTest, AlarmsReachAFacetThatRuns) {

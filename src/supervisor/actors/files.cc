@@ -182,17 +182,15 @@ Result<> ActorFiles::remove_space(const std::string& space) const {
   return {};
 }
 
-std::uint64_t ActorFiles::bytes_of(const ActorPath& path) const {
+ActorBytes ActorFiles::bytes_of(const ActorPath& path) const {
   const auto folder = folder_of(path, false);
-  if (!folder) return 0;
-  std::uint64_t sum = 0;
-  for (const std::string_view ending : {kEndings[0], kEndings[1]}) {
+  if (!folder) return {};
+  const auto size_of = [&](std::string_view ending) -> std::uint64_t {
     struct stat info {};
-    if (::fstatat(folder->get(), name_of(path, ending).c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
-      sum += static_cast<std::uint64_t>(info.st_size);
-    }
-  }
-  return sum;
+    if (::fstatat(folder->get(), name_of(path, ending).c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return 0;
+    return static_cast<std::uint64_t>(info.st_size);
+  };
+  return {size_of(kEndings[0]) + size_of(kEndings[1]), size_of(kEndings[2])};
 }
 
 }  // namespace insula::actors

@@ -28,6 +28,11 @@ struct ActorPath {
   std::uint32_t number = 0;  // of a facet; 0: the root itself
 };
 
+struct ActorBytes {
+  std::uint64_t database = 0;  // with its log
+  std::uint64_t history = 0;
+};
+
 bool is_hex(std::string_view text, std::size_t digits) noexcept;
 
 class ActorFiles {
@@ -46,8 +51,8 @@ class ActorFiles {
   Result<> copy_actor(const ActorPath& from, const ActorPath& to) const;
   // Removes all objects of a namespace. Blocks.
   Result<> remove_space(const std::string& space) const;
-  // Bytes of database and log; 0: there is none.
-  std::uint64_t bytes_of(const ActorPath& path) const;
+  // Zeros: there is none.
+  ActorBytes bytes_of(const ActorPath& path) const;
 
  private:
   ActorFiles(Fd folder, std::filesystem::path shown) : folder_(std::move(folder)), shown_(std::move(shown)) {}

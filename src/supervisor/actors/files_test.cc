@@ -38,7 +38,7 @@ class FilesTest : public ::testing::Test {
 
 TEST_F(FilesTest, MakesAndFindsADatabase) {
   EXPECT_EQ(files_->open_actor(path_).error().code(), ErrorCode::NotFound);
-  EXPECT_EQ(files_->bytes_of(path_), 0u);
+  EXPECT_EQ(files_->bytes_of(path_).database, 0u);
   {
     const auto made = files_->create_actor(path_);
     ASSERT_TRUE(made);
@@ -50,7 +50,7 @@ TEST_F(FilesTest, MakesAndFindsADatabase) {
   ASSERT_TRUE(again);
   EXPECT_EQ(read(at(path_.id + ".sqlite")), "database");
   EXPECT_EQ(read(at(path_.id + ".sqlite-wal")), "log");
-  EXPECT_EQ(files_->bytes_of(path_), 11u);
+  EXPECT_EQ(files_->bytes_of(path_).database, 11u);
   struct stat info {};
   ASSERT_EQ(::stat(at(path_.id + ".sqlite").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777u, 0600u);

@@ -223,9 +223,10 @@ void Directory::tell_usage(Actor& parent, const std::string& name, fleet::Answer
     const auto number = (*table)->find(parent->number(), name);
     const auto facet = parent->find_facet(name);
     const auto meter = parent->meter_of(name);
-    const std::uint64_t bytes = number ? files_.bytes_of({root->space(), root->id(), *number}) : 0;
-    answer_with(to, fmt::format(R"({{"databaseBytes":{},"isRunning":{},"cpuMillis":{},"requests":{}}})", bytes,
-                                facet != nullptr && !facet->is_absent(), meter->cpu_micros / 1000, meter->requests));
+    const ActorBytes bytes = number ? files_.bytes_of({root->space(), root->id(), *number}) : ActorBytes{};
+    answer_with(to, fmt::format(R"({{"databaseBytes":{},"historyBytes":{},"isRunning":{},"cpuMillis":{},"requests":{}}})",
+                                bytes.database, bytes.history, facet != nullptr && !facet->is_absent(),
+                                meter->cpu_micros / 1000, meter->requests));
   });
 }
 

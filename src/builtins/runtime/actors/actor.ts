@@ -80,11 +80,12 @@ export class Actor implements ActorOfGate {
     this.resetWith(name, message, dropAlarm);
   }
 
-  resetWith(name: string, message: string, dropAlarm = false): void {
+  // With a code when it is the runtime's own doing.
+  resetWith(name: string, message: string, dropAlarm = false, code = ""): void {
     if (this.isOver) return;
     this.end();
     const detail = parts.rpc().packDetail({ kind: "error", name, own: { durableObjectReset: true } });
-    native.actor_break(this.number, message, false, detail, dropAlarm);
+    native.actor_break(this.number, message, false, detail, dropAlarm, code);
   }
 }
 

@@ -28,8 +28,8 @@ export function closeActor(number: number, _reason: string | undefined): void {
 }
 
 // Called by the host: what it has written is lost.
-export function actorBroken(number: number, message: string): void {
-  findActor(number)?.resetWith("Error", message);
+export function actorBroken(number: number, message: string, code: string): void {
+  findActor(number)?.resetWith("Error", message, false, code);
 }
 
 function actorFor(number: number): Actor {
