@@ -86,7 +86,10 @@ Result<CapabilityRef> References::read_one(wire::CapabilityRef::Reader from) {
   --left_;
   CapabilityRef reference;
   switch (from.which()) {
-    case wire::CapabilityRef::SENDER_HOSTED: reference.number = from.getSenderHosted(); return reference;
+    case wire::CapabilityRef::SENDER_HOSTED:
+      reference.number = from.getSenderHosted();
+      reference.is_object = from.getIsObject();
+      return reference;
     case wire::CapabilityRef::RECEIVER_HOSTED:
       reference.kind = CapabilityRef::Kind::ReceiverHosted;
       reference.number = from.getReceiverHosted();

@@ -77,6 +77,7 @@ struct CapabilityRef {
     receiverHosted @1 :UInt32;  # a number of the receiver comes home; the reference stays where it is
     entrypoint @2 :Entrypoint;  # runner to supervisor: can be reached again at any time
   }
+  isObject @3 :Bool;            # supervisor to runner, with senderHosted: calls run in an invocation that is there already
 }
 
 # An entrypoint of a Worker of the sending runner, with props: what ctx.exports gives.
@@ -94,7 +95,8 @@ struct Target {
     capability @3 :UInt32; # an import of the sender (the receiver's export, or what the supervisor granted)
     dynamic @4 :Dynamic;   # runner to supervisor: a Worker of a loader
     promised @5 :UInt32;   # what an earlier question of the sender, not finished yet, will return (pipelining)
-    own @10 :UInt32;       # runner to supervisor, only with facet: a Worker of this channel, the class is `entrypoint`
+    own @10 :UInt32;       # runner to supervisor: a Worker of this channel. With facet: its class `entrypoint`; without:
+                           # its entrypoint, of a static Worker whose isolate is gone
     ownActor @11 :Void;    # runner to supervisor, only engine calls: `actor` asks on its own behalf
   }
   actor @6 :UInt32;        # supervisor to runner, with worker: an open actor of that Worker. With ownActor: who asks

@@ -45,7 +45,10 @@ void write(wire::Entrypoint::Builder to, const Entrypoint& entrypoint);
 
 void write(wire::CapabilityRef::Builder to, const CapabilityRef& reference) {
   switch (reference.kind) {
-    case CapabilityRef::Kind::SenderHosted: to.setSenderHosted(reference.number); break;
+    case CapabilityRef::Kind::SenderHosted:
+      to.setSenderHosted(reference.number);
+      to.setIsObject(reference.is_object);
+      break;
     case CapabilityRef::Kind::ReceiverHosted: to.setReceiverHosted(reference.number); break;
     case CapabilityRef::Kind::Entrypoint: write(to.initEntrypoint(), *reference.entrypoint); break;
   }

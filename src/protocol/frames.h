@@ -57,6 +57,7 @@ struct CapabilityRef {
   Kind kind = Kind::SenderHosted;
   CapabilityId number = 0;                       // SenderHosted, ReceiverHosted
   std::shared_ptr<const Entrypoint> entrypoint;  // Entrypoint; never null then
+  bool is_object = false;                        // SenderHosted, to a runner: no call on it is a subrequest
 };
 
 // A serialised value and what rides beside it.
@@ -84,7 +85,7 @@ struct Facet {
 
 struct Target {
   // Worker: supervisor to runner. Dynamic: runner to supervisor. Promised: an earlier question of the sender.
-  // Own: runner to supervisor, a Worker of this channel whose class is meant, with a facet.
+  // Own: runner to supervisor, a Worker of this channel: its class with a facet, else its entrypoint.
   // OwnActor: runner to supervisor, an actor that asks on its own behalf.
   enum class Kind : std::uint8_t { Worker, Capability, Dynamic, Promised, Own, OwnActor };
   Kind kind = Kind::Worker;

@@ -226,6 +226,11 @@ class Liar {
     } else if (kind == 1 && !promising_.empty()) {
       invoke.target.kind = protocol::Target::Kind::Promised;
       invoke.target.number = pick(promising_, piece);
+    } else if (kind == 2 && !static_workers_.empty()) {
+      invoke.target.kind = protocol::Target::Kind::Own;
+      invoke.target.number = pick(static_workers_, piece);
+      invoke.target.entrypoint = "Named";
+      invoke.target.props = payload(piece, false);
     } else if (!imports_.empty()) {
       invoke.target.kind = protocol::Target::Kind::Capability;
       invoke.target.number = pick(imports_, piece);

@@ -141,7 +141,7 @@ CapabilityPtr own_entrypoint(WorkerContext& context, const Info& info) {
   }
   Payload props;
   if (!info[1]->IsUndefined() && !take_packed(context, info[1], props)) return nullptr;
-  CapabilityPtr capability = context.host().entrypoint(context.spec().id, text_at(info, 0), std::move(props));
+  CapabilityPtr capability = context.host().entrypoint(context.spec().id, context.spec().is_pinned, text_at(info, 0), std::move(props));
   if (capability == nullptr) {
     throw_error(context, "Entrypoints in the props of entrypoints are nested too deeply (max " +
                              std::to_string(kPropsDepthMax) + ").");

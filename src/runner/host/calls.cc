@@ -111,10 +111,7 @@ std::uint32_t Host::start_call(const CallContext& context, CallTarget target, Ca
   };
   auto say = [this, id, is_wanted, context, target, call]() mutable {
     if (!is_wanted()) return discard(call);
-    const bool finished = calls_[id].finished;
-    calls_.erase(id);
-    begin_call(id, context, std::move(target), std::move(call));
-    if (const auto found = calls_.find(id); found != calls_.end()) found->second.finished = finished;
+    begin_again(id, context, std::move(target), std::move(call));
   };
   hold_back(context.gate, std::move(say), [this, id, is_wanted](const CallError& error) {
     if (is_wanted()) fail_unsent(id, error);
@@ -147,6 +144,8 @@ void Host::begin_call(std::uint32_t id, const CallContext& context, CallTarget t
     event.reply_to = {0, context.worker, id};
     event.depth = context.depth + 1;
     event.call = std::move(call);
+    event.parent = context.question;
+    event.way = std::make_unique<CallTarget>(std::move(target));
     cell->busy = true;
     post(cell, std::move(event));
     return;
@@ -160,8 +159,8 @@ void Host::begin_call(std::uint32_t id, const CallContext& context, CallTarget t
       failed = std::make_unique<CallError>(error_of(Fault::IsolateLost));
     }
   } else if (target.kind == CallTarget::Kind::Self ||
-             (capability != nullptr && capability->kind != HostCapability::Kind::Import)) {
-    // Its cell is gone, and nothing may leave through the channel instead.
+             (capability != nullptr && capability->kind != HostCapability::Kind::Import && !capability->is_static)) {
+    // Its cell is gone, and nothing may leave through the channel instead: only a static Worker is loaded again.
     failed = std::make_unique<CallError>(error_of(Fault::IsolateLost));
   } else if (target.kind != CallTarget::Kind::Dynamic && target.kind != CallTarget::Kind::Facet &&
              target.kind != CallTarget::Kind::OwnActor && capability == nullptr) {
@@ -182,6 +181,20 @@ void Host::begin_call(std::uint32_t id, const CallContext& context, CallTarget t
   }
   calls_.emplace(id, std::move(out));
   send_invoke(id, context, target, call);
+}
+
+// A call that is known already begins; what its caller has said of it meanwhile still holds.
+void Host::begin_again(std::uint32_t id, const CallContext& context, CallTarget target, Call call) {
+  const OutCall known = std::move(calls_[id]);
+  calls_.erase(id);
+  begin_call(id, context, std::move(target), std::move(call));
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;
+  found->second.is_again = known.is_again;
+  found->second.finished = known.finished;
+  if (!known.finished || !found->second.returned) return;
+  tell_finish(id, found->second);
+  calls_.erase(found);
 }
 
 // The error arrives as any other outcome does; what is called on its result meanwhile gets the same one.
@@ -225,6 +238,11 @@ void Host::send_invoke(std::uint32_t id, const CallContext& context, const CallT
     invoke.target.number = target.capability->number;
     invoke.target.object = target.id;
     invoke.target.object_name = target.entrypoint;
+  } else if (target.capability->kind == HostCapability::Kind::Entrypoint) {
+    invoke.target.kind = protocol::Target::Kind::Own;
+    invoke.target.number = target.capability->worker;
+    invoke.target.entrypoint = target.capability->entrypoint;
+    invoke.target.props = to_wire(target.capability->props);
   } else {
     invoke.target.kind = protocol::Target::Kind::Capability;
     invoke.target.number = target.capability->number;

@@ -61,7 +61,8 @@ class HostCapability {
   HostCapability& operator=(const HostCapability&) = delete;
 
   const Kind kind;
-  bool is_granted = false;      // Import: given by the configuration, so it leads to an entrypoint
+  bool is_granted = false;      // Import: it leads to no object, but to an entrypoint or a part of the supervisor
+  bool is_static = false;       // Entrypoint: of a static Worker, which the supervisor loads again when it is gone
   const WorkerId worker;        // Export, Entrypoint: of this runner
   const std::uint32_t number;   // Import: in the channel's table; Export: the Worker's number
   std::string entrypoint;       // Entrypoint

@@ -63,9 +63,10 @@ class Host final : public HostCalls {
   void cancel_call(std::uint32_t call) override;
   void finish_call(std::uint32_t call) override;
   CapabilityPtr export_object(WorkerId worker, std::uint32_t export_id) override;
-  CapabilityPtr entrypoint(WorkerId worker, std::string name, Payload props) override;
+  CapabilityPtr entrypoint(WorkerId worker, bool is_static, std::string name, Payload props) override;
   CapabilityFacts facts_of(const HostCapability& capability) const override;
   void answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues, Gate gate) override;
+  void send_again(InvokeEvent event) override;
   void actor_committed(std::uint32_t actor, std::uint64_t sequence, const Sync& sync) override;
   void actor_failed(std::uint32_t actor, const CallError& error) override;
   void actor_alarm(std::uint32_t actor, std::optional<std::int64_t> unix_ms) override;
@@ -124,6 +125,7 @@ class Host final : public HostCalls {
     std::string long_actor;  // to an actor, over the channel: its key in actor_ways_
     std::uint32_t actor = 0;  // Alarm
     bool is_held = false;    // it has not left yet
+    bool is_again = false;   // the Worker that it went to first did not live to see it
   };
 
   // An actor that is open in this runner (actors.cc).
@@ -206,6 +208,8 @@ class Host final : public HostCalls {
   void touch(const CellPtr& cell);
   void make_room();
   void answer_lost(const ReplyTo& to, bool undelivered);
+  void find_another_way(InvokeEvent event);
+  std::vector<InvokeEvent> refuse_mail(std::deque<Event>& mailbox);
   void bury(const CellPtr& cell, std::string_view reason);
   std::unique_ptr<Worker> take_blank(std::size_t heap_bytes_max);
 
@@ -220,6 +224,7 @@ class Host final : public HostCalls {
   void on_credit(const protocol::StreamCredit& credit);
   void on_stop(const protocol::StreamStop& stop);
   void on_need_code(const protocol::NeedCode& need);
+  void refuse_code(std::uint32_t request);
   void on_unload(const protocol::Unload& unload);
   void on_bind(const protocol::Bind& bind);
   void on_finish(const protocol::Finish& finish);
@@ -240,6 +245,7 @@ class Host final : public HostCalls {
   void tell_finish(std::uint32_t id, const OutCall& call);
   void end_question(protocol::QuestionId question, bool undelivered);
   void begin_call(std::uint32_t id, const CallContext& context, CallTarget target, Call call);
+  void begin_again(std::uint32_t id, const CallContext& context, CallTarget target, Call call);
   void say_answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues);
   void say_finished(const ReplyTo& to, std::uint32_t cpu_micros);
   void fail_unsent(std::uint32_t id, const CallError& error);

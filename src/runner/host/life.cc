@@ -55,6 +55,32 @@ void Host::answer_lost(const ReplyTo& to, bool undelivered) {
   end_question(to.question, undelivered);
 }
 
+// A call of this runner whose target was gone before it saw it. Its caller hears nothing of that, unless it is the second
+// time.
+void Host::find_another_way(InvokeEvent event) {
+  const std::uint32_t id = event.reply_to.call;
+  const auto found = calls_.find(id);
+  if (found == calls_.end() || found->second.returned) return discard(event.call);
+  if (event.way == nullptr || std::exchange(found->second.is_again, true)) {
+    discard(event.call);
+    return answer_lost(event.reply_to, true);
+  }
+  CallTarget target = std::move(*event.way);
+  // Where it was to go took these along.
+  if (target.kind == CallTarget::Kind::Self || target.kind == CallTarget::Kind::Dynamic) {
+    target.entrypoint = std::move(event.entrypoint);
+    target.props = std::move(event.props);
+  }
+  begin_again(id, {event.reply_to.caller, event.parent, event.depth - 1, {}}, std::move(target), std::move(event.call));
+}
+
+void Host::send_again(InvokeEvent event) {
+  const Lock lock(mutex_);
+  if (event.reply_to.caller != 0) return find_another_way(std::move(event));
+  discard(event.call);
+  answer_lost(event.reply_to, true);
+}
+
 void Host::bury(const CellPtr& cell, std::string_view reason) {
   cells_.erase(cell->id);
   by_use_.erase(cell->place);
@@ -70,26 +96,50 @@ void Host::bury(const CellPtr& cell, std::string_view reason) {
     found->second.worker = 0;
     if (found->second.long_ways == 0) ids->second.erase(found);
   }
-  // What came too late is answered here: the isolate runs no more.
-  std::vector<ReplyTo> undelivered;
-  for (Event& event : cell->mailbox) {
-    if (auto* invoke = std::get_if<InvokeEvent>(&event)) {
-      const auto is_base = [&](const ReplyTo& one) { return one == invoke->promised; };
-      const bool is_undelivered = invoke->on == InvokeEvent::On::Entrypoint || invoke->on == InvokeEvent::On::Actor ||
-                                  (invoke->on == InvokeEvent::On::Promised &&
-                                   std::any_of(undelivered.begin(), undelivered.end(), is_base));
-      if (is_undelivered) undelivered.push_back(invoke->reply_to);
-      discard(invoke->call);
-      answer_lost(invoke->reply_to, is_undelivered);
-    } else if (auto* returned = std::get_if<ReturnEvent>(&event)) {
-      discard(returned->outcome);
-    }
-  }
-  cell->mailbox.clear();
+  std::deque<Event> mailbox;
+  mailbox.swap(cell->mailbox);
   cell->finishes.clear();
+  std::vector<InvokeEvent> unseen = refuse_mail(mailbox);
   send(protocol::Evicted{cell->id, reason});
+  // Behind that word, so that the supervisor does not send them here once more.
+  for (InvokeEvent& event : unseen) find_another_way(std::move(event));
   if (cell->worker != nullptr) dead_.push_back(std::move(cell->worker));
   maintainer_wait_.notify_one();
+}
+
+// What came too late for an isolate that runs no more is answered here. Returns the calls of this runner that it never saw;
+// an object is gone with its isolate, but what was called on a result can be sent again together with the call that
+// returns it, if that one never arrived either.
+std::vector<InvokeEvent> Host::refuse_mail(std::deque<Event>& mailbox) {
+  std::vector<InvokeEvent> unseen;
+  std::vector<ReplyTo> undelivered;
+  std::vector<ReplyTo> cancelled;
+  for (const Event& event : mailbox) {
+    if (const auto* cancel = std::get_if<CancelEvent>(&event)) cancelled.push_back(cancel->reply_to);
+  }
+  const auto is_among = [](const std::vector<ReplyTo>& list, const ReplyTo& one) {
+    return std::find(list.begin(), list.end(), one) != list.end();
+  };
+  for (Event& event : mailbox) {
+    if (auto* invoke = std::get_if<InvokeEvent>(&event)) {
+      const bool is_undelivered =
+          !is_among(cancelled, invoke->reply_to) &&
+          (invoke->on == InvokeEvent::On::Entrypoint || invoke->on == InvokeEvent::On::Actor ||
+           (invoke->on == InvokeEvent::On::Promised && is_among(undelivered, invoke->promised)));
+      if (is_undelivered) undelivered.push_back(invoke->reply_to);
+      if (is_undelivered && invoke->reply_to.caller != 0) {
+        unseen.push_back(std::move(*invoke));
+      } else {
+        discard(invoke->call);
+        answer_lost(invoke->reply_to, is_undelivered);
+      }
+    } else if (auto* returned = std::get_if<ReturnEvent>(&event)) {
+      discard(returned->outcome);
+    } else if (const auto* need = std::get_if<NeedCodeEvent>(&event)) {
+      refuse_code(need->request);
+    }
+  }
+  return unseen;
 }
 
 void Host::adopt(const CellPtr& cell) {

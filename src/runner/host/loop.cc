@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 #include "src/protocol/runner_options.h"
 #include "src/runner/host/host.h"
@@ -122,6 +123,8 @@ void Host::run_one(Lock& lock, Executor& self) {
   lock.lock();
   self.running = false;
   if (!self.set_aside) --active_;
+  // What a condemned Worker did not live to see comes before what has arrived since.
+  cell->mailbox.insert(cell->mailbox.begin(), std::make_move_iterator(events.begin()), std::make_move_iterator(events.end()));
   memory_bytes_ += memory - cell->memory_bytes;
   cell->memory_bytes = memory;
   cell->busy = turn.busy;

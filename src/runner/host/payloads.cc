@@ -11,10 +11,11 @@ CapabilityPtr Host::export_object(WorkerId worker, std::uint32_t export_id) {
   return std::make_shared<HostCapability>(releases_, HostCapability::Kind::Export, worker, export_id);
 }
 
-CapabilityPtr Host::entrypoint(WorkerId worker, std::string name, Payload props) {
+CapabilityPtr Host::entrypoint(WorkerId worker, bool is_static, std::string name, Payload props) {
   const unsigned depth = depth_of(props) + 1;
   if (depth > kPropsDepthMax) return nullptr;
   auto capability = std::make_shared<HostCapability>(releases_, HostCapability::Kind::Entrypoint, worker, 0);
+  capability->is_static = is_static;
   capability->entrypoint = std::move(name);
   capability->depth = depth;
   capability->references = 1 + references_of(props);
@@ -76,7 +77,7 @@ void Host::drain_releases() {
 
 CapabilityPtr Host::from_wire(const protocol::CapabilityRef& reference) {
   switch (reference.kind) {
-    case protocol::CapabilityRef::Kind::SenderHosted: return import(reference.number, false);
+    case protocol::CapabilityRef::Kind::SenderHosted: return import(reference.number, !reference.is_object);
     case protocol::CapabilityRef::Kind::ReceiverHosted: {
       const auto found = exports_.find(reference.number);
       return found == exports_.end() ? nullptr : found->second;

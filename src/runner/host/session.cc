@@ -228,8 +228,12 @@ void Host::on_need_code(const protocol::NeedCode& need) {
     post(cell, NeedCodeEvent{need.request, need.source});
     return;
   }
+  refuse_code(need.request);
+}
+
+void Host::refuse_code(std::uint32_t request) {
   protocol::Code code;
-  code.request = need.request;
+  code.request = request;
   const FaultInfo& cancelled = info_of(Fault::Cancelled);
   protocol::ErrorInfo info;
   info.fault = cancelled.code;

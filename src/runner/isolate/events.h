@@ -154,6 +154,32 @@ struct WorkerSpec {
   WorkerLimits limits;
 };
 
+// Whom a Worker calls.
+struct CallTarget {
+  // Self: an entrypoint of the very Worker that calls (ctx.exports). Promised: what an earlier call of the same Worker
+  // will return.
+  // Object: an object of a namespace. Facet: an actor below another, of the class `entrypoint` of a Worker of a loader or of
+  // this one. OwnActor: the engines, on behalf of an actor.
+  enum class Kind : std::uint8_t { Capability, Dynamic, Outbound, Self, Promised, Object, Facet, OwnActor };
+  Kind kind = Kind::Capability;
+  CapabilityPtr capability;      // Capability, Outbound, Object
+  std::uint32_t call = 0;        // Promised: the earlier call
+  std::uint32_t loader = 0;      // Dynamic, and the next three
+  std::string id;
+  std::uint32_t anonymous = 0;
+  std::uint32_t source = 0;
+  std::string entrypoint;        // Dynamic, Self, Facet; Object: id.name, `id` is the id
+  std::uint32_t actor = 0;       // Facet: its parent; OwnActor: who asks
+  bool is_own_class = false;     // Facet: of this Worker, not of a loader's
+  std::string facet_name;        // Facet
+  std::string id_text;
+  std::string id_name;
+  std::uint64_t quota_bytes = 0;
+  Payload props;
+  std::uint32_t cpu_millis = 0;
+  std::uint32_t subrequests = 0;
+};
+
 // ---- Events into a mailbox
 
 struct LoadEvent {
@@ -174,6 +200,9 @@ struct InvokeEvent {
   ReplyTo promised;
   std::uint32_t actor = 0;
   Call call;
+  // Of a caller in this runner: how to send it again when the callee was gone before it saw it.
+  std::unique_ptr<CallTarget> way;
+  std::uint32_t parent = 0;  // the caller's question, in CallContext
 };
 // An actor of this Worker begins: a Durable Object or a facet (docs/design/actors.md).
 struct OpenActorEvent {
@@ -259,31 +288,6 @@ using Event = std::variant<LoadEvent, InvokeEvent, ReturnEvent, CancelEvent, Tim
 
 // ---- Calls out of an isolate
 
-struct CallTarget {
-  // Self: an entrypoint of the very Worker that calls (ctx.exports). Promised: what an earlier call of the same Worker
-  // will return.
-  // Object: an object of a namespace. Facet: an actor below another, of the class `entrypoint` of a Worker of a loader or of
-  // this one. OwnActor: the engines, on behalf of an actor.
-  enum class Kind : std::uint8_t { Capability, Dynamic, Outbound, Self, Promised, Object, Facet, OwnActor };
-  Kind kind = Kind::Capability;
-  CapabilityPtr capability;      // Capability, Outbound, Object
-  std::uint32_t call = 0;        // Promised: the earlier call
-  std::uint32_t loader = 0;      // Dynamic, and the next three
-  std::string id;
-  std::uint32_t anonymous = 0;
-  std::uint32_t source = 0;
-  std::string entrypoint;        // Dynamic, Self, Facet; Object: id.name, `id` is the id
-  std::uint32_t actor = 0;       // Facet: its parent; OwnActor: who asks
-  bool is_own_class = false;     // Facet: of this Worker, not of a loader's
-  std::string facet_name;        // Facet
-  std::string id_text;
-  std::string id_name;
-  std::uint64_t quota_bytes = 0;
-  Payload props;
-  std::uint32_t cpu_millis = 0;
-  std::uint32_t subrequests = 0;
-};
-
 // On behalf of which actor something is said, and which of its commits must be on the disk before: what one actor says
 // leaves in its order.
 struct Gate {
@@ -333,10 +337,13 @@ class HostCalls {
   virtual void finish_call(std::uint32_t call) = 0;
   // An object of this Worker that others may call; a ReleaseEvent comes when nobody holds it any more.
   virtual CapabilityPtr export_object(WorkerId worker, std::uint32_t export_id) = 0;
-  // An entrypoint of this Worker with props, to be given away. Null: props in props are nested too deep.
-  virtual CapabilityPtr entrypoint(WorkerId worker, std::string name, Payload props) = 0;
+  // An entrypoint of this Worker with props, to be given away. is_static: the Worker is one of the configuration. Null:
+  // props in props are nested too deep.
+  virtual CapabilityPtr entrypoint(WorkerId worker, bool is_static, std::string name, Payload props) = 0;
   virtual CapabilityFacts facts_of(const HostCapability& capability) const = 0;
   virtual void answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micros, bool continues, Gate gate) = 0;
+  // Gives back a call that its target did not live to see: it finds its way anew, once.
+  virtual void send_again(InvokeEvent event) = 0;
 
   // ---- Actors. The host syncs their storage on threads of its own, and holds back what they say until then.
   // Makes durable what was committed; returns the sequence that is durable, or nothing and the reason.

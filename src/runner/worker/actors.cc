@@ -79,10 +79,7 @@ void WorkerImpl::call_actor(InvokeEvent& event) {
   WorkerContext::OpenActor* const actor = context_.find_actor(event.actor);
   if (actor == nullptr) {
     // It has ended meanwhile: the supervisor opens it again.
-    CallError lost = error_of(Fault::IsolateLost);
-    lost.undelivered = true;
-    host_.answer(event.reply_to, std::move(lost), 0, false, {});
-    return;
+    return host_.send_again(std::move(event));
   }
   Invocation& invocation = start_invocation(event);
   invocation.actor = event.actor;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Worker: RPC calls and runtime events that come in, outcomes of those that went out, and objects that others hold.
+#include <algorithm>
+
 #include "src/runner/bindings/payload.h"
 #include "src/runner/isolate/convert.h"
 #include "src/runner/worker/worker_impl.h"
@@ -83,9 +85,10 @@ void WorkerImpl::call_object(InvokeEvent& event) {
     if (Answer* added = context_.find_answer(answer)) added->base = base;
   } else {
     answer = context_.add_answer(event.reply_to, *invocation, base).id;
-    // Each call of another Worker brings time for itself; those of this Worker spend what its own invocation has left.
+    // Each call of another Worker brings time for itself, as much as the invocation began with; those of this Worker spend
+    // what its own invocation has left.
     if (event.reply_to.caller != context_.spec().id) {
-      invocation->cpu_nanos_max = invocation->cpu_nanos + cpu_limit_of(event);
+      invocation->cpu_nanos_max = invocation->cpu_nanos + std::min(cpu_limit_of(event), invocation->cpu_nanos_each);
     }
   }
   const std::uint32_t id = invocation->id;

@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::uint64_t kNanosPerMilli = 1000000;
 
+// Not the code of a loss: nobody tries this call again.
+constexpr std::string_view kAborted = "The Worker has ended its isolate with abortIsolate().";
+
 }  // namespace
 
 WorkerImpl::WorkerImpl(const Isolate::Options& options, HostCalls& host, CodeCache& cache)
@@ -70,15 +73,17 @@ Worker::Turn WorkerImpl::run(std::deque<Event>& events, ExecutorSlot& slot) {
   // The clock moves here and only here when it is frozen: an event is I/O.
   context_.clock.wall_millis = std::floor(engine::real_wall_millis());
   engine::set_thread_clock(context_.is_clock_frozen() ? &context_.clock : nullptr);
-  for (Event& event : events) {
-    if (condemned_ || load_error_.has_value()) {
+  while (!events.empty()) {
+    if (condemned_ && !load_error_.has_value()) break;  // the rest is the host's
+    Event event = std::move(events.front());
+    events.pop_front();
+    if (load_error_.has_value()) {
       refuse(event);
       continue;
     }
     const v8::HandleScope event_handles(v8());
     std::visit([this](auto& item) { handle(item); }, event);
   }
-  events.clear();
   if (!condemned_) {
     isolate_.engine().run_foreground_tasks(v8());
     if (!context_.actors().empty()) commit_actors();
@@ -145,7 +150,7 @@ void WorkerImpl::close_step(std::uint32_t id) {
     condemn(why == Fault::CpuLimit && is_startup ? Fault::StartupCpuLimit : why, id);
     return;
   }
-  if (isolate_.is_terminated()) return condemn(Fault::IsolateLost, id);  // abortIsolate()
+  if (isolate_.is_terminated()) return condemn(Fault::Exception, id, kAborted);
   context_.set_current(0);
   settle(id);
 }
@@ -222,47 +227,30 @@ void WorkerImpl::fail_hung() {
   }
 }
 
-void WorkerImpl::condemn(Fault fault, std::uint32_t culprit) {
+void WorkerImpl::condemn(Fault fault, std::uint32_t culprit, std::string_view text) {
+  CallError error = text.empty() ? error_of(fault) : error_of(fault, std::string(text));
   condemned_ = true;
   fault_ = fault;
   if (!loaded_) {
-    load_error_ = error_of(fault);
+    load_error_ = error;
     load_error_->fault = info_of(fault).code;
   }
   if (const Invocation* invocation = context_.find_invocation(culprit)) {
     host_.log(context_.spec().id, invocation->reply_to.question, "error",
-              std::string(info_of(fault).code) + ": " + std::string(info_of(fault).message), true);
+              std::string(info_of(fault).code) + ": " + error.message, true);
   }
-  context_.abandon(culprit, error_of(fault), error_of(Fault::IsolateLost));
+  context_.abandon(culprit, error, error_of(Fault::IsolateLost));
 }
 
-// An event for a Worker that cannot run it any more.
+// An event for a Worker that could not be loaded.
 void WorkerImpl::refuse(Event& event) {
-  auto* invoke = std::get_if<InvokeEvent>(&event);
-  if (invoke == nullptr) {
-    if (auto* open = std::get_if<OpenActorEvent>(&event)) refuse(*open);
-    if (auto* need = std::get_if<NeedCodeEvent>(&event)) {
-      host_.provide_code(need->request, error_of(Fault::Cancelled));
-    }
-    return;
+  if (auto* invoke = std::get_if<InvokeEvent>(&event)) {
+    host_.answer(invoke->reply_to, *load_error_, 0, false, {});
+  } else if (auto* open = std::get_if<OpenActorEvent>(&event)) {
+    refuse(*open);
+  } else if (auto* need = std::get_if<NeedCodeEvent>(&event)) {
+    host_.provide_code(need->request, error_of(Fault::Cancelled));
   }
-  refuse(*invoke);
-}
-
-void WorkerImpl::refuse(const InvokeEvent& event) {
-  if (load_error_.has_value()) {
-    host_.answer(event.reply_to, *load_error_, 0, false, {});
-    return;
-  }
-  CallError lost = error_of(Fault::IsolateLost);
-  const auto is_same = [&](const ReplyTo& one) { return one == event.promised; };
-  // An object is gone with its isolate. What was called on a result can be sent again together with the call that returns
-  // it, if that one never arrived either.
-  lost.undelivered = event.on == InvokeEvent::On::Entrypoint || event.on == InvokeEvent::On::Actor ||
-                     (event.on == InvokeEvent::On::Promised &&
-                      std::any_of(undelivered_.begin(), undelivered_.end(), is_same));
-  if (lost.undelivered) undelivered_.push_back(event.reply_to);
-  host_.answer(event.reply_to, std::move(lost), 0, false, {});
 }
 
 void WorkerImpl::invoke(v8::Local<v8::Function> function, int count, v8::Local<v8::Value>* arguments) {

@@ -90,9 +90,9 @@ class WorkerImpl final : public Worker {
   void run_microtasks();
   void close_step(std::uint32_t invocation);
   std::uint64_t cpu_left(std::uint32_t invocation);
-  void condemn(Fault fault, std::uint32_t culprit);
+  // text: instead of the fault's own.
+  void condemn(Fault fault, std::uint32_t culprit, std::string_view text = {});
   void refuse(Event& event);
-  void refuse(const InvokeEvent& event);
   void settle(std::uint32_t invocation);
   void end(Invocation& invocation);
   void fail_hung();
@@ -124,7 +124,6 @@ class WorkerImpl final : public Worker {
   std::vector<Rejection> handled_late_;  // reported before, and then somebody did handle them
   ExecutorSlot* slot_ = nullptr;
   std::optional<CallError> load_error_;
-  std::vector<ReplyTo> undelivered_;  // calls that it never saw because it was condemned: what follows them, neither
   bool loaded_ = false;
   bool condemned_ = false;
   Fault fault_ = Fault::None;

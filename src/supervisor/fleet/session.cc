@@ -9,6 +9,11 @@
 #include "src/base/limits.h"
 
 namespace insula::fleet {
+namespace {
+
+constexpr std::size_t kFormerStaticsMax = 256;
+
+}  // namespace
 
 Session::Session(boost::asio::io_context& io, Fd socket, SessionEvents& events, SessionHandler& handler)
     : io_(io), events_(events), handler_(handler), channel_(std::make_shared<Channel>(io, std::move(socket), *this)) {}
@@ -75,12 +80,23 @@ void Session::forget_worker(protocol::WorkerId worker) {
   const WorkerRecord gone = std::move(*record);
   workers_.erase(worker);
   for (const protocol::CapabilityId import : gone.imports) imports_.erase(import);
+  if (gone.owner != nullptr && gone.owner->dynamic_id().empty()) {
+    // One that is used up again and again is not worth more memory.
+    if (former_statics_.size() >= kFormerStaticsMax) former_statics_.clear();
+    former_statics_[worker] = gone.owner;
+  }
   if (!actors_.empty()) drop_actors(worker);
 }
 
 std::shared_ptr<WorkerOwner> Session::owner_of(protocol::WorkerId worker) {
   WorkerRecord* const record = workers_.find(worker);
   return record == nullptr ? nullptr : record->owner;
+}
+
+std::shared_ptr<WorkerOwner> Session::owner_of_entrypoint(protocol::WorkerId worker) {
+  if (auto owner = owner_of(worker)) return owner;
+  const auto former = former_statics_.find(worker);
+  return former == former_statics_.end() ? nullptr : former->second.lock();
 }
 
 // ---- Actors

@@ -222,6 +222,8 @@ class Session final : public ChannelEvents, private StreamPort, public std::enab
   void receive(const protocol::Finish& finish);
   void receive(const protocol::ActorClosed& closed);
   void receive_facet(IncomingCall& call);
+  void receive_own(IncomingCall& call);
+  std::shared_ptr<WorkerOwner> owner_of_entrypoint(protocol::WorkerId worker);
   // The owner, or null after the caller was told that the actor is gone, or the session was ended.
   std::shared_ptr<ActorOwner> actor_for(protocol::ActorId actor, protocol::QuestionId question);
   void drop_actors(protocol::WorkerId worker);
@@ -273,6 +275,8 @@ class Session final : public ChannelEvents, private StreamPort, public std::enab
   SlotMap<Import> imports_;
   boost::unordered_flat_map<protocol::CapabilityId, protocol::WorkerId> runner_exports_;  // and whose objects they are
   SlotMap<WorkerRecord> workers_;
+  // Static Workers that were here: what others hold of them leads to where they are now.
+  boost::unordered_flat_map<protocol::WorkerId, std::weak_ptr<WorkerOwner>> former_statics_;
   SlotMap<ActorRecord> actors_;
   SlotMap<std::shared_ptr<CodeSink>> code_requests_;
   // The runner's streams: the reader owns the object, the table only finds it. A stream leaves the table when it ends

@@ -50,11 +50,8 @@ Result<std::shared_ptr<Capability>> Session::adopt(const protocol::Entrypoint& e
   }
   Carried carried;
   TRY_VOID(adopt(entrypoint.props, carried, worker));
-  if (const WorkerRecord* const record = workers_.find(entrypoint.worker); record != nullptr) {
-    const auto owner = record->owner;
-    auto made = owner == nullptr
-                    ? nullptr
-                    : handler_.make_entrypoint(*owner, entrypoint.name, entrypoint.props.bytes, std::move(carried));
+  if (const auto owner = owner_of_entrypoint(entrypoint.worker)) {
+    auto made = handler_.make_entrypoint(*owner, entrypoint.name, entrypoint.props.bytes, std::move(carried));
     if (made == nullptr) return Error(ErrorCode::Corrupt, "an entrypoint that is not given away");
     return made;
   }
@@ -165,6 +162,7 @@ void Session::give(protocol::Payload& payload, const Carried& carried, protocol:
       reference.number = mint(worker, capability);
       continue;
     }
+    reference.is_object = own != nullptr;
     reference.number = imports_.insert();
     if (Import* const import = imports_.find(reference.number)) import->capability = capability;
     tell_place(reference.number);

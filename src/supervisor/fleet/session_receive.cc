@@ -136,7 +136,8 @@ void Session::receive(BytesView raw, protocol::Invoke& invoke) {
       }
       return;
     case protocol::Target::Kind::Promised: return receive_promised(call);
-    case protocol::Target::Kind::Own: return receive_facet(call);
+    case protocol::Target::Kind::Own:
+      return invoke.target.facet.parent != 0 ? receive_facet(call) : receive_own(call);
     case protocol::Target::Kind::OwnActor:
       if (!std::holds_alternative<protocol::EngineCall>(invoke.call)) return violate("a call on the caller itself");
       if (const auto actor = actor_for(invoke.target.actor, question)) actor->on_engine_call(call);
@@ -156,7 +157,6 @@ std::shared_ptr<ActorOwner> Session::actor_for(protocol::ActorId actor, protocol
 
 void Session::receive_facet(IncomingCall& call) {
   const protocol::Target& target = call.invoke.target;
-  if (target.facet.parent == 0) return violate("an own Worker is named without a facet");
   if (!is_sane(target.facet)) return violate("names of a facet are too long");
   const auto parent = actor_for(target.facet.parent, call.answer.question);
   if (parent == nullptr) return;
@@ -173,6 +173,20 @@ void Session::receive_facet(IncomingCall& call) {
     }
   }
   handler_.on_facet_invoke(call, parent, loader, own);
+}
+
+// An entrypoint of a static Worker that was here when the caller got it.
+void Session::receive_own(IncomingCall& call) {
+  const protocol::Target& target = call.invoke.target;
+  const auto owner = owner_of_entrypoint(target.number);
+  if (owner == nullptr) {
+    if (!workers_.was_issued(target.number)) return violate("a Worker that was never loaded");
+    return answer_error(call.answer.question, error_of(Fault::IsolateLost));
+  }
+  const auto entrypoint =
+      handler_.make_entrypoint(*owner, target.entrypoint, target.props.bytes, std::move(call.props));
+  if (entrypoint == nullptr) return violate("an entrypoint that is not given away");
+  entrypoint->invoke(call);
 }
 
 void Session::receive(const protocol::ActorClosed& closed) {

@@ -166,6 +166,47 @@ TEST_F(SessionTest, AnEntrypointOfAWorkerThatIsGoneIsBrokenAndNoCrime) {
   EXPECT_EQ(holder->arguments.at(0).capabilities.size(), 1u);
 }
 
+TEST_F(SessionTest, AnEntrypointOfAStaticWorkerThatIsGoneLeadsToTheWorker) {
+  greet();
+  owner->id.clear();
+  const auto other = session->add_worker(owner);
+  say(protocol::Evicted{other, "condemned"});
+  say(rpc_of_runner(*this, 1, 0, {entrypoint(other, "Named")}));
+  EXPECT_EQ(holder->arguments.at(0).capabilities.at(0), holder);
+  auto invoke = rpc_of_runner(*this, 2, 0);
+  invoke.target.kind = protocol::Target::Kind::Own;
+  invoke.target.number = other;
+  invoke.target.entrypoint = "Other";
+  say(invoke);
+  EXPECT_EQ(entrypoints, (std::vector<std::string>{"Named", "Other"}));
+  EXPECT_EQ(holder->questions, (std::vector<QuestionId>{1, 2}));
+  EXPECT_EQ(ends, 0);
+}
+
+TEST_F(SessionTest, ACallOnADynamicWorkerThatIsGoneIsLostAndNoCrime) {
+  greet();
+  const auto other = session->add_worker(owner);
+  say(protocol::Evicted{other, "condemned"});
+  auto invoke = rpc_of_runner(*this, 1, 0);
+  invoke.target.kind = protocol::Target::Kind::Own;
+  invoke.target.number = other;
+  say(invoke);
+  EXPECT_EQ(std::get<protocol::ErrorInfo>(runner().next_of<protocol::Return>()->outcome).fault, "ERR_ISOLATE_LOST");
+  EXPECT_EQ(ends, 0);
+}
+
+TEST_F(SessionTest, TheRunnerIsToldWhichReferencesAreObjects) {
+  greet();
+  testing::FakeStarter others;
+  auto elsewhere = std::make_shared<Session>(io, std::move(others.start()->socket), *this, *this);
+  const auto object = std::make_shared<RunnerExport>(elsewhere, 9);
+  ask_rpc(*this, {{object, holder}, {}});
+  const auto& references = arguments_of(*next_invoke(*this)).capabilities;
+  ASSERT_EQ(references.size(), 2u);
+  EXPECT_TRUE(references[0].is_object);
+  EXPECT_FALSE(references[1].is_object);
+}
+
 TEST_F(SessionTest, ReferencesInAnAnswerThatNobodyWantsAreReleased) {
   greet();
   const QuestionId question = ask_rpc(*this);
@@ -439,6 +480,21 @@ const Attack kAttacks[] = {
      }},
     {"EntrypointOfAStranger",
      [](SessionTest& test) { test.say(rpc_of_runner(test, 1, 0, {entrypoint(test.worker + 1, "Named")})); }},
+    {"CallOfAStranger",
+     [](SessionTest& test) {
+       auto invoke = rpc_of_runner(test, 1, 0);
+       invoke.target.kind = protocol::Target::Kind::Own;
+       invoke.target.number = test.worker + 1;
+       test.say(invoke);
+     }},
+    {"CallOfADynamicWorker",
+     [](SessionTest& test) {
+       test.is_owner_dynamic = true;
+       auto invoke = rpc_of_runner(test, 1, 0);
+       invoke.target.kind = protocol::Target::Kind::Own;
+       invoke.target.number = test.worker;
+       test.say(invoke);
+     }},
     {"EntrypointOfADynamicWorker",
      [](SessionTest& test) {
        test.is_owner_dynamic = true;

@@ -76,10 +76,11 @@ struct Outcome final : ReplySink {
 
 struct Owner final : WorkerOwner {
   std::string_view worker_name() const override { return "w"; }
-  std::string_view dynamic_id() const override { return "d"; }
+  std::string_view dynamic_id() const override { return id; }
   const std::string& tenant_key() const override { return key; }
   void on_worker_gone(Session&, protocol::WorkerId, std::string_view why) override { reason = std::string(why); }
   std::string key = "tenant";
+  std::string id = "d";  // empty: a static Worker
   std::string reason;
 };
 

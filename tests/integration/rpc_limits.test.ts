@@ -53,6 +53,11 @@ const acts = {
   many: (t, url) => t.many(Number(url.searchParams.get('n'))), session: (t, url) => t.session(Number(url.searchParams.get('n'))), deeper: (t) => t.deeper(0),
   charged: (t) => t.callHost(spin), logs: (t) => t.logs('x'.repeat(300000)), fetch: async (t) => (await t.fetch('http://t/')).text(),
   after: async (t) => { await t.spin().catch(() => {}); return t.hi(); },
+  behind: async (t) => {
+    const spun = t.spin().catch((error) => error.code);
+    const behind = [t.hi(), t.thing().hi(), t.fetch('http://t/', { method: 'POST', body: 'sent' }).then((response) => response.text()), t.hi()];
+    return Promise.all([spun, ...behind.map((one) => one.catch(tell))]);
+  },
   flood: async (t) => {
     const all = await Promise.allSettled(Array.from({ length: 6000 }, () => t.wait(50)));
     const refused = all.filter((one) => one.status === 'rejected').map((one) => one.reason);
@@ -79,7 +84,7 @@ export default { async fetch(request, env, ctx) {
 `,
 };
 
-for (const isolation of ['shared', 'cordon'] as const) {
+for (const isolation of ['shared', 'cordon', 'process'] as const) {
   describe(`RPC under limits (${isolation})`, () => {
     let insula: Insula;
     let origin: Origin;
@@ -113,6 +118,10 @@ for (const isolation of ['shared', 'cordon'] as const) {
 
     it('after it the same stub can be called again', async () => {
       assert.deepEqual(await ask('/again/after?cpu=100'), { got: 'hi' });
+    });
+
+    it('calls that wait behind it never saw the isolate, and go to the fresh one', async () => {
+      assert.deepEqual(await ask('/behind/behind?cpu=100'), { got: ['ERR_CPU_LIMIT', 'hi', 'hi', 'fetched', 'hi'] });
     });
 
     it('the work of a callback is the host\'s, not the tenant\'s', async () => {
