@@ -10,7 +10,7 @@ room(sql USES base LINK insula_sqlite)
 room(storage USES base sql LINK Threads::Threads)
 room(supervisor/workflow USES base durable storage)
 room(runner/actors USES base sql)
-room(supervisor/config USES base LINK Boost::json PkgConfig::TOMLPLUSPLUS)
+room(supervisor/config USES base durable LINK Boost::json PkgConfig::TOMLPLUSPLUS)
 # Only for the files that need it: another checkout's path in the command would be another object for ccache.
 set_source_files_properties(${CMAKE_SOURCE_DIR}/src/supervisor/config/load_test.cc PROPERTIES
   COMPILE_DEFINITIONS INSULA_SOURCE_ROOT="${CMAKE_SOURCE_DIR}")

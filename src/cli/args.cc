@@ -89,6 +89,11 @@ constexpr Flag kServeFlags[] = {
        arguments.options.unsafe_no_sandbox = true;
        return {};
      }},
+    {"--test-clock", "", "for tests: let `insula workflows clock` move the time of workflows",
+     [](Arguments& arguments, std::string_view) -> Result<> {
+       arguments.has_test_clock = true;
+       return {};
+     }},
     {"--log", "FORMAT", "json or human (human in a terminal, json otherwise)",
      [](Arguments& arguments, std::string_view value) -> Result<> {
        if (value != "json" && value != "human") {

@@ -29,6 +29,7 @@ struct Arguments {
   config::Options options;              // what load_config() needs
   std::optional<LogFormat> log_format;  // absent: human in a terminal, JSON otherwise
   LogLevel log_level = LogLevel::Info;
+  bool has_test_clock = false;          // the time of workflows may be moved
   WorkflowsCommand workflows;           // what to ask a running server
   std::optional<std::filesystem::path> engine;  // the unpacked engine package; absent: the built-in place
 };

@@ -98,6 +98,11 @@ constexpr Option kOptions[] = {
        command.question["limit"] = count;
        return {};
      }},
+    {"--set", "", "clock", "as if somebody set the machine's clock; else as if so much time passed",
+     [](WorkflowsCommand& command, std::string_view) -> Result<> {
+       command.question["set"] = true;
+       return {};
+     }},
     {"--rollback", "", "terminate", "run the rollback handlers of its steps first",
      [](WorkflowsCommand& command, std::string_view) -> Result<> {
        command.question["rollback"] = true;
@@ -118,7 +123,7 @@ constexpr Option kOptions[] = {
      }},
 };
 
-constexpr std::string_view kCommands[] = {"list", "show", "pause", "resume", "terminate", "restart", "delete", "send-event"};
+constexpr std::string_view kCommands[] = {"list", "show", "pause", "resume", "terminate", "restart", "delete", "send-event", "clock"};
 
 bool is_command(std::string_view word) {
   for (const auto command : kCommands) {
@@ -128,6 +133,11 @@ bool is_command(std::string_view word) {
 }
 
 Result<> place_words(WorkflowsCommand& command, std::string_view name, const std::vector<std::string_view>& words) {
+  if (name == "clock") {
+    if (words.size() != 1) return usage("insula workflows clock DURATION");
+    command.question["by"] = words.front();
+    return {};
+  }
   const bool is_list = name == "list";
   const bool is_event = name == "send-event";
   const std::size_t wanted = is_list ? 1 : is_event ? 3 : 2;
@@ -240,6 +250,7 @@ std::string workflows_help() {
       "  insula workflows show WORKFLOW ID                its status, and each step with its times\n"
       "  insula workflows pause|resume|restart|terminate|delete WORKFLOW ID\n"
       "  insula workflows send-event WORKFLOW ID TYPE\n"
+      "  insula workflows clock DURATION                  moves their time, of a server started with --test-clock\n"
       "\n"
       "Options (of these commands; defaults in parentheses)\n";
   for (const auto& option : kOptions) {
@@ -258,7 +269,9 @@ Result<std::string> text_of_answer(const WorkflowsCommand& command, const std::s
   if (error != nullptr && error->is_string()) return Error(ErrorCode::Denied, std::string(error->get_string()));
   if (command.is_json) return answer + "\n";
   std::string out;
-  if (name == "list") {
+  if (name == "clock") {
+    out = fmt::format("it is {}\n", shown_time(number(object, "now")));
+  } else if (name == "list") {
     for (const auto& one : object.at("instances").as_array()) out += line_of(one.as_object());
     if (out.empty()) out = "no such instances\n";
   } else if (name == "show") {

@@ -32,6 +32,7 @@
 
 #include "src/base/clock.h"
 #include "src/base/log.h"
+#include "src/base/moved_clock.h"
 #include "src/cli/args.h"
 #include "src/cli/workflows.h"
 #include "src/storage/sqlite_store.h"
@@ -213,7 +214,9 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
   auto objects =
       actors::Directory::create({io, **store, log, clock}, node.data_directory, config.workers, random_seed());
   if (!objects) return fail(log, objects.error());
-  instances::Workflows workflows({io, **store, log, clock}, config.workers);
+  MovedClock durable_clock(clock);
+  instances::Workflows workflows(
+      {io, **store, log, durable_clock, arguments.has_test_clock ? &durable_clock : nullptr}, config.workers);
 
   // Runners, and what they may ask for.
   auto starter = fleet::ProcessStarter::create(process_options(node, arguments));

@@ -2,28 +2,15 @@
 //
 // `insula workflows`: an operator at a running server.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { Insula } from '../support/insula.ts';
-import { requireInsula } from '../support/paths.ts';
 import { statusOf, waitForStatus, workflowWorker } from '../support/workflows.ts';
+import { askWorkflows, type Said } from '../support/workflows_cli.ts';
 
-interface Said {
-  code: number;
-  out: string;
-  error: string;
-}
-
-function ask(insula: Insula, ...words: string[]): Promise<Said> {
-  const { promise, resolve } = Promise.withResolvers<Said>();
-  execFile(requireInsula(), ['workflows', ...words, '--data', join(insula.folder, 'data')], (failure, out, error) => {
-    resolve({ code: failure === null ? 0 : Number(failure.code), out, error });
-  });
-  return promise;
-}
+const ask = (insula: Insula, ...words: string[]): Promise<Said> => askWorkflows(join(insula.folder, 'data'), ...words);
 
 const approval = workflowWorker(`
   await step.do('prepare', { retries: { limit: 1, delay: 1 } }, async ({ attempt }) => { if (attempt === 1) throw new TypeError('not yet'); return 'ready'; });

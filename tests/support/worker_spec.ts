@@ -18,7 +18,7 @@ export interface WorkerSpec {
   services?: { binding: string; service: string; entrypoint?: string; props?: object }[];
   objects?: { binding: string; class: string; script?: string }[]; // Durable Objects; `script` names another Worker
   migrations?: unknown[]; // of its Durable Objects; else one that makes all of them
-  workflows?: { binding: string; name: string; class: string }[];
+  workflows?: { binding: string; name: string; class: string; schedules?: string[]; limits?: object }[]; // the last two: Insula only
   assets?: { binding?: string; files: Record<string, string | Uint8Array> }; // Insula only
   limits?: { cpu_ms?: number; subrequests?: number }; // Insula only
 }
@@ -55,7 +55,7 @@ export function writeWrangler(folder: string, worker: WorkerSpec): string {
     },
     migrations: worker.migrations
       ?? (ownClasses(worker).length > 0 ? [{ tag: 'v1', new_sqlite_classes: ownClasses(worker) }] : undefined),
-    workflows: worker.workflows?.map(({ binding, name, class: className }) => ({ binding, name, class_name: className })),
+    workflows: worker.workflows?.map(({ class: className, ...rest }) => ({ ...rest, class_name: className })),
     assets,
     limits: worker.limits,
   }, null, 2));

@@ -4,10 +4,12 @@
 #include "src/supervisor/admin/commands.h"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "src/durable/duration.h"
 #include "src/supervisor/admin/value_of_json.h"
 #include "src/supervisor/instances/events_call.h"
 
@@ -117,11 +119,38 @@ void operate(Engine& engine, const json::object& asked, const Say& say) {
 
 }  // namespace
 
+namespace {
+
+// "1 day", "-2 hours", or milliseconds.
+Result<std::chrono::milliseconds> distance_of(std::string_view text) {
+  const bool is_back = text.starts_with('-');
+  if (is_back || text.starts_with('+')) text.remove_prefix(1);
+  durable::TimeMs ms = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), ms);
+  if (error != std::errc() || stop != text.data() + text.size()) {
+    TRY(const auto duration, durable::parse_duration(text));
+    ms = duration.ms;
+  }
+  return std::chrono::milliseconds(is_back ? -ms : ms);
+}
+
+void move_clock(instances::Workflows& workflows, const json::object& asked, const Say& say) {
+  const auto by = distance_of(text_of(asked, "by"));
+  if (!by) return say(refusal(by.error().message()));
+  const auto now = workflows.move_clock(*by, flag_of(asked, "set"));
+  say(now ? json::serialize(json::object{{"now", *now}}) : refusal(now.error().message()));
+}
+
+}  // namespace
+
 void answer_command(instances::Workflows& workflows, std::string_view line, std::function<void(std::string)> answer) {
   boost::system::error_code error;
   const json::value asked = json::parse(line, error);
   if (error || !asked.is_object()) return answer(refusal("a question is one line with a JSON object"));
-  workflows.when_ready([asked, answer = std::move(answer)](Engine& engine) { operate(engine, asked.get_object(), answer); });
+  workflows.when_ready([&workflows, asked, answer = std::move(answer)](Engine& engine) {
+    if (text_of(asked.get_object(), "command") == "clock") return move_clock(workflows, asked.get_object(), answer);
+    operate(engine, asked.get_object(), answer);
+  });
 }
 
 }  // namespace insula::admin

@@ -4,6 +4,7 @@
 //
 //   {"command": "list", "workflow"?, "status"?: [..], "metadata"?, "from"?, "until"?, "before"?, "limit"?}
 //   {"command": "show" | "pause" | "resume" | "terminate" | "restart" | "delete" | "send-event", "workflow", "id", ...}
+//   {"command": "clock", "by": text, "set"?}  for tests
 #pragma once
 
 #include <functional>

@@ -64,6 +64,11 @@ struct WorkflowBinding {
   std::string script;      // the static Worker that has the class; empty: this one
   std::uint32_t steps_max = 10000;
   std::uint32_t concurrency_max = 1000;  // instances of it that run at a time
+  std::uint32_t concurrency_per_origin = 1000;
+  std::uint32_t creations_per_second = 0;  // 0: any number
+  std::uint32_t creations_per_second_per_origin = 0;
+  std::uint32_t queued_max = 2'000'000;    // that wait for a slot
+  std::vector<std::string> schedules;      // times at which one is made, as Cron reads them
 };
 
 struct Worker {

@@ -5,12 +5,17 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include <fmt/format.h>
+
+#include "src/durable/cron.h"
 
 namespace insula::config {
 namespace {
 
+constexpr std::int64_t kRateMax = 1'000'000;
+constexpr std::int64_t kQueuedMax = 100'000'000;
 constexpr std::size_t kWorkflowNameCharactersMax = 64;  // spec/workflows.md section 2
 constexpr std::int64_t kStepsMax = 25000;
 constexpr std::int64_t kConcurrencyMax = 50000;
@@ -120,11 +125,21 @@ Result<> read_workflows(Fields& root, Worker& worker, const ClaimName& claim, st
       if (steps) binding.steps_max = static_cast<std::uint32_t>(*steps);
       TRY(auto concurrency, limits->integer("concurrency", 1, kConcurrencyMax));
       if (concurrency) binding.concurrency_max = static_cast<std::uint32_t>(*concurrency);
+      binding.concurrency_per_origin = binding.concurrency_max;
+      const std::tuple<const char*, std::int64_t, std::uint32_t*> more[] = {
+          {"concurrency_per_origin", kConcurrencyMax, &binding.concurrency_per_origin},
+          {"creations_per_second", kRateMax, &binding.creations_per_second},
+          {"creations_per_second_per_origin", kRateMax, &binding.creations_per_second_per_origin},
+          {"queued", kQueuedMax, &binding.queued_max}};
+      for (const auto& [name, most, target] : more) {
+        TRY(const auto value, limits->integer(name, 1, most));
+        if (value) *target = static_cast<std::uint32_t>(*value);
+      }
       warn_unknown(*limits, warnings);
     }
-    if (const Value* schedules = table.take("schedules"); schedules != nullptr && schedules->holds_something()) {
-      return Error(ErrorCode::Unsupported,
-                   table.problem("schedules", "not supported by Insula yet; create instances from your own code").message());
+    TRY(binding.schedules, table.texts("schedules"));
+    for (const auto& schedule : binding.schedules) {
+      if (const auto read = durable::Cron::parse(schedule); !read) return table.problem("schedules", read.error().message());
     }
     table.take("remote");
     warn_unknown(table, warnings);

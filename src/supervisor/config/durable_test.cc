@@ -46,7 +46,8 @@ TEST(Durable, ReadsBindingsMigrationsAndWorkflows) {
     "durable_objects": {"bindings": [{"name": "C", "class_name": "Counter"}, {"name": "O", "class_name": "X", "script_name": "other"}]},
     "migrations": [{"tag": "v1", "new_sqlite_classes": ["A", "B"]},
                    {"tag": "v2", "renamed_classes": [{"from": "A", "to": "Counter"}], "deleted_classes": ["B"]}],
-    "workflows": [{"binding": "W", "name": "orders", "class_name": "Orders", "limits": {"steps": 20}, "colour": 1}]})",
+    "workflows": [{"binding": "W", "name": "orders", "class_name": "Orders", "schedules": ["0 9 * * MON-FRI", "*/15 * * * *"],
+       "limits": {"steps": 20, "concurrency": 50, "creations_per_second_per_origin": 7, "queued": 9}, "colour": 1}]})",
                            &warnings);
   ASSERT_TRUE(worker) << worker.error().message();
   ASSERT_EQ(worker->durable_objects.size(), 2U);
@@ -56,6 +57,12 @@ TEST(Durable, ReadsBindingsMigrationsAndWorkflows) {
   ASSERT_EQ(worker->workflows.size(), 1U);
   EXPECT_EQ(worker->workflows[0].workflow, "orders");
   EXPECT_EQ(worker->workflows[0].steps_max, 20U);
+  EXPECT_EQ(worker->workflows[0].concurrency_max, 50U);
+  EXPECT_EQ(worker->workflows[0].concurrency_per_origin, 50U);
+  EXPECT_EQ(worker->workflows[0].creations_per_second, 0U);
+  EXPECT_EQ(worker->workflows[0].creations_per_second_per_origin, 7U);
+  EXPECT_EQ(worker->workflows[0].queued_max, 9U);
+  EXPECT_THAT(worker->workflows[0].schedules, ElementsAre("0 9 * * MON-FRI", "*/15 * * * *"));
   EXPECT_THAT(warnings, ElementsAre(HasSubstr("colour")));
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "src/supervisor/fleet/session.h"
+#include "src/supervisor/instances/schedules.h"
 
 namespace insula::instances {
 namespace {
@@ -72,11 +73,12 @@ void RunCapability::invoke(fleet::IncomingCall& call) {
 // ---- Life
 
 void Run::start(workflow::RunStart start, const std::string& class_name, std::shared_ptr<fleet::Destination> worker) {
-  const json::object detail{{"instanceId", id_},
+  json::object detail{{"instanceId", id_},
                             {"workflowName", workflow_},
                             {"epoch", epoch_},
                             {"timestamp", start.created_at},
                             {"onlyRollback", start.only_rollback}};
+  if (auto schedule = schedule_of(id_)) detail["schedule"] = *std::move(schedule);
   log_.debug("workflow.run_started", {{"workflow", workflow_}, {"instance", id_}, {"run", epoch_}});
   call_ = std::make_shared<RunCall>(weak_from_this(), class_name, json::serialize(detail), std::move(start.params),
                                     std::make_shared<RunCapability>(weak_from_this()));

@@ -3,6 +3,7 @@
 // Workflows: what the engine wants of isolates.
 #include "src/supervisor/instances/workflows.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -41,13 +42,18 @@ Workflows::Workflows(World world, const std::vector<config::Worker>& workers, wo
     : world_(world),
       code_version_(version_of(workers)),
       timer_(world.io),
-      engine_(world.store, *this, *this, world.clock, options) {
+      schedule_timer_(world.io),
+      engine_(world.store, *this, *this, world.clock, options),
+      schedules_(engine_, world.log) {
   for (const config::Worker& worker : workers) {
     for (const config::WorkflowBinding& binding : worker.workflows) {
       const auto& script = binding.script.empty() ? worker.name : binding.script;
       definitions_[binding.workflow] = {script, binding.class_name};
       engine_.set_steps_max(binding.workflow, binding.steps_max);
-      engine_.set_slots(binding.workflow, {binding.concurrency_max, options.slots.per_key});
+      engine_.set_slots(binding.workflow, {binding.concurrency_max, binding.concurrency_per_origin});
+      engine_.set_creation_limits(binding.workflow, {binding.creations_per_second,
+                                                     binding.creations_per_second_per_origin, binding.queued_max});
+      schedules_.add(binding.workflow, binding.schedules);
     }
   }
 }
@@ -62,12 +68,15 @@ void Workflows::start() {
     }
     is_ready_ = true;
     for (const auto& use : std::exchange(waiting_, {})) use(engine_);
+    schedules_.start(engine_.now_ms());
+    tick_schedules();
   });
 }
 
 void Workflows::stop() {
   is_stopped_ = true;
   timer_.cancel();
+  schedule_timer_.cancel();
   runs_.clear();
 }
 
@@ -84,6 +93,35 @@ void Workflows::wake_in(std::chrono::milliseconds delay) {
   timer_.expires_after(delay);
   timer_.async_wait([this, alive = is_alive_](boost::system::error_code error) {
     if (!error && *alive && !is_stopped_) engine_.tick();
+  });
+}
+
+Result<durable::TimeMs> Workflows::move_clock(std::chrono::milliseconds by, bool is_set) {
+  if (world_.moved == nullptr) {
+    return Error(ErrorCode::Denied, "the clock of this server is the machine's; for tests, start one with --test-clock");
+  }
+  if (is_set) {
+    world_.moved->set_wall(by);
+  } else if (by.count() < 0) {
+    return Error(ErrorCode::InvalidInput, "time does not pass backwards; --set sets the machine's clock back");
+  } else {
+    world_.moved->pass(by);
+  }
+  if (is_ready_) {
+    engine_.tick();
+    tick_schedules();
+  }
+  return engine_.now_ms();
+}
+
+void Workflows::tick_schedules() {
+  const auto now = engine_.now_ms();
+  const auto next = schedules_.tick(now);
+  if (next == durable::kNever) return;
+  // The clock of record may be slower than the timer: look again, then.
+  schedule_timer_.expires_after(std::chrono::milliseconds(std::max<durable::TimeMs>(1, next - now)));
+  schedule_timer_.async_wait([this, alive = is_alive_](boost::system::error_code error) {
+    if (!error && *alive && !is_stopped_) tick_schedules();
   });
 }
 

@@ -20,9 +20,11 @@
 
 #include "src/base/clock.h"
 #include "src/base/log.h"
+#include "src/base/moved_clock.h"
 #include "src/storage/store.h"
 #include "src/supervisor/config/config.h"
 #include "src/supervisor/instances/run.h"
+#include "src/supervisor/instances/schedules.h"
 #include "src/supervisor/workflow/engine.h"
 
 namespace insula::instances {
@@ -35,6 +37,7 @@ class Workflows final : public workflow::Runs, public workflow::Wakeup {
     storage::Store& store;
     Log& log;
     const Clock& clock;
+    MovedClock* moved = nullptr;  // the same one, when operators may move it
   };
   // The configuration must outlive it.
   Workflows(World world, const std::vector<config::Worker>& workers, workflow::EngineOptions options = {});
@@ -52,6 +55,10 @@ class Workflows final : public workflow::Runs, public workflow::Wakeup {
 
   // Calls `use` once the engine has started: now, or later.
   void when_ready(std::function<void(workflow::Engine&)> use);
+
+  // Moves the time of all deadlines; `is_set`: as if the machine's clock were set, else as if so much time passed. Returns
+  // the time that it is then. Errors: Denied (the server was not started for that), InvalidInput (time cannot pass back).
+  Result<durable::TimeMs> move_clock(std::chrono::milliseconds by, bool is_set);
   std::size_t run_count() const noexcept { return runs_.size(); }
 
   // Runs
@@ -72,6 +79,7 @@ class Workflows final : public workflow::Runs, public workflow::Wakeup {
     std::string script;
     std::string class_name;
   };
+  void tick_schedules();
   std::shared_ptr<Run> find(workflow::InstanceRef ref, std::uint64_t epoch) const;
 
   const World world_;
@@ -79,7 +87,9 @@ class Workflows final : public workflow::Runs, public workflow::Wakeup {
   std::map<std::string, std::shared_ptr<fleet::Destination>> hosts_;  // by script
   std::string code_version_;
   boost::asio::steady_timer timer_;
+  boost::asio::steady_timer schedule_timer_;
   workflow::Engine engine_;
+  Schedules schedules_;
   bool is_ready_ = false;
   bool is_stopped_ = false;
   std::vector<std::function<void(workflow::Engine&)>> waiting_;

@@ -33,6 +33,7 @@
 #include "src/durable/machine.h"
 #include "src/durable/timeline.h"
 #include "src/storage/store.h"
+#include "src/supervisor/workflow/admission.h"
 #include "src/supervisor/workflow/clock_of_record.h"
 #include "src/supervisor/workflow/runs.h"
 #include "src/supervisor/workflow/scheduler.h"
@@ -63,6 +64,7 @@ struct NewInstance {
   std::string metadata;
   std::optional<TimeMs> success_retention_ms;
   std::optional<TimeMs> error_retention_ms;
+  bool is_scheduled = false;  // by a schedule: its id is not one that code may give
 };
 
 struct InstanceStatus {
@@ -102,7 +104,9 @@ class Engine {
   // Before the first instance of it is made or read.
   void set_steps_max(const std::string& workflow, std::uint32_t steps_max);
 
-  // Errors: InvalidInput ("Workflow instance has invalid id", params above the limit), Conflict
+  void set_creation_limits(const std::string& workflow, CreationLimits limits) { admission_.set_limits(workflow, limits); }
+
+  // Errors: InvalidInput ("Workflow instance has invalid id"), LimitExceeded (params, rate, queue), Conflict
   // ("instance.already_exists"), and the store's. Done when the instance is durable.
   void create(NewInstance instance, Done<InstanceRef> done);
   // One result for each, in their order.
@@ -245,6 +249,8 @@ class Engine {
   const EngineOptions options_;
   std::optional<ClockOfRecord> clock_;
   Scheduler scheduler_;
+  Admission admission_;
+  std::unordered_map<std::string, std::uint64_t> making_;  // by workflow: instances on their way to the disk
   std::unordered_map<InstanceRef, std::unique_ptr<Resident>> residents_;
   std::unordered_map<std::string, InstanceRef> names_;  // of residents
   std::unordered_set<InstanceRef> queued_;  // in the scheduler's queues

@@ -18,12 +18,18 @@ const durable::Settings& Engine::settings_of(const std::string& workflow) const 
 }
 
 void Engine::create(NewInstance instance, Done<InstanceRef> done) {
-  if (!durable::is_instance_id(instance.id)) {
+  if (!instance.is_scheduled && !durable::is_instance_id(instance.id)) {
     return done(Error(ErrorCode::InvalidInput, "Workflow instance has invalid id"));
   }
   const durable::Settings& settings = settings_of(instance.workflow);
   if (instance.params.size() > settings.value_bytes_max) {
     return done(Error(ErrorCode::LimitExceeded, "Workflow params are too large. Maximum allowed size is 1MiB."));
+  }
+  auto* const key = scheduler_.key(instance.workflow, instance.fairness_key);
+  if (!instance.is_scheduled) {
+    const auto queued = Scheduler::queued_of_workflow(key) + making_[instance.workflow];
+    const auto admitted = admission_.admit(instance.workflow, instance.fairness_key, queued, now_ms());
+    if (!admitted) return done(admitted.error());
   }
   // The machine makes the first record; nothing of it stays in memory until the instance may run.
   durable::Machine machine(settings);
@@ -42,12 +48,14 @@ void Engine::create(NewInstance instance, Done<InstanceRef> done) {
   row.records = machine.records();
   row.next_value = machine.next_value();
   const auto ref = row.ref;
-  auto* const key = scheduler_.key(instance.workflow, instance.fairness_key);
   storage::Batch batch;
   batch.emplace_back(storage::InsertInstance{std::move(row)});
   for (auto& value : reaction.values) batch.emplace_back(storage::PutValue{ref, value.number, std::move(value.bytes)});
-  store_.write(std::move(batch), [this, alive = alive_, ref, key, done = std::move(done)](Result<> result) {
+  ++making_[instance.workflow];
+  store_.write(std::move(batch), [this, alive = alive_, ref, key, workflow = instance.workflow,
+                                  done = std::move(done)](Result<> result) {
     if (!*alive) return;
+    --making_[workflow];
     if (!result) {
       if (result.error().code() != ErrorCode::Conflict) return done(result.error());
       return done(Error(ErrorCode::Conflict, "instance.already_exists"));

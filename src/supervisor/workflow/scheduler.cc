@@ -36,6 +36,7 @@ void Scheduler::set_limits(const std::string& workflow, SlotLimits limits) {
 void Scheduler::enqueue(Key* key, std::uint64_t ref, bool is_waking) {
   (is_waking ? key->waking : key->fresh).push_back(ref);
   ++queued_;
+  ++key->workflow->queued;
   update(key);
 }
 
@@ -47,6 +48,7 @@ std::optional<Scheduler::Grant> Scheduler::next() {
   const Grant grant{queue.front(), key};
   queue.pop_front();
   --queued_;
+  --workflow.queued;
   ++granted_;
   ++key->granted;
   ++workflow.granted;

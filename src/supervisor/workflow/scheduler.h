@@ -41,12 +41,14 @@ class Scheduler {
   void release(Key* key);
 
   std::uint64_t queued() const noexcept { return queued_; }
+  static std::uint64_t queued_of_workflow(const Key* key) noexcept;
   std::uint64_t granted() const noexcept { return granted_; }
 
  private:
   struct Workflow {
     SlotLimits limits;
     std::uint32_t granted = 0;
+    std::uint64_t queued = 0;
     std::unordered_map<std::string, Key> keys;
     std::list<Key*> turns;  // of keys that have somebody waiting and a slot free
     std::list<Workflow*>::iterator turn;
@@ -83,5 +85,7 @@ struct Scheduler::Key {
   std::list<Key*>::iterator turn;
   bool has_turn = false;
 };
+
+inline std::uint64_t Scheduler::queued_of_workflow(const Key* key) noexcept { return key->workflow->queued; }
 
 }  // namespace insula::workflow

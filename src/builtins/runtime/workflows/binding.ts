@@ -181,6 +181,7 @@ function errorEntry(error: { message?: string }): { code: number; message: strin
     return { code: 10405, message: "workflows.api.error.instance.already_exists" };
   }
   if (message.includes("invalid id")) return { code: 10402, message };
+  if (message.startsWith("(instance.")) return { code: 10403, message };
   return { code: 10001, message: "workflows.api.error.internal_server" };
 }
 
