@@ -5,12 +5,13 @@
 # make test    all tests; ends in one line      make bench   against the peer, into docs/benchmarks.md
 # make setup   what the others need             make format  C++ sources        make clean
 # make bench-workflows   against miniflare and Restate, into docs/benchmarks-workflows.md
+# make bench-sleepers    what a million sleeping workflow instances cost; COUNT=n
 #
 # Each target installs what it lacks (tools/setup) first. JOBS=n builds with n processes.
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build run test bench bench-workflows setup format clean
+.PHONY: build run test bench bench-workflows bench-sleepers setup format clean
 
 JOBS ?= 2
 LISTEN ?= 127.0.0.1:8787
@@ -49,6 +50,10 @@ test: build
 bench: build
 	@tools/setup bench
 	@$(node) bench/run.ts
+
+# What a million sleeping instances cost, and how promptly they wake; COUNT=n for another number.
+bench-sleepers: build
+	@$(node) bench/sleepers.ts $(COUNT)
 
 bench-workflows: build
 	@tools/setup bench
