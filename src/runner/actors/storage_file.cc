@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
+#include <string>
 
 namespace insula::runner::actors {
 
@@ -70,6 +72,11 @@ int DescriptorFile::discard(std::uint64_t offset, std::uint64_t size) {
     }
     if (errno != EINTR) return errno;
   }
+}
+
+Error file_error(int error, std::string_view what) {
+  return Error(error == ENOSPC || error == EDQUOT ? ErrorCode::LimitExceeded : ErrorCode::Unavailable,
+               "storage: " + std::string(what) + ": " + std::strerror(error));
 }
 
 }  // namespace insula::runner::actors

@@ -8,7 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
+#include "src/base/error.h"
 #include "src/base/fd.h"
 
 namespace insula::runner::actors {
@@ -41,5 +43,8 @@ class DescriptorFile final : public StorageFile {
  private:
   const Fd fd_;
 };
+
+// What a call that returned `error` did not do: LimitExceeded when the disk is full, else Unavailable.
+Error file_error(int error, std::string_view what);
 
 }  // namespace insula::runner::actors
