@@ -19,6 +19,17 @@ Bytes byte_text_at(const Info& info, int index) {
   return info[index]->IsString() ? to_bytes(info.GetIsolate(), info[index].As<v8::String>()) : Bytes();
 }
 
+CallError error_of(const Info& info) {
+  CallError error;
+  error.fault = text_at(info, 1);
+  error.name = text_at(info, 2);
+  error.message = text_at(info, 3);
+  error.stack = text_at(info, 4);
+  error.remote = info[5]->IsTrue();
+  error.properties = Bytes(view_of(info[6]));
+  return error;
+}
+
 std::vector<std::string> texts_of(v8::Isolate* isolate, v8::Local<v8::Value> value) {
   std::vector<std::string> out;
   if (!value->IsArray()) return out;

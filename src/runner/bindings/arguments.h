@@ -18,6 +18,8 @@ using Info = v8::FunctionCallbackInfo<v8::Value>;
 std::uint32_t number_at(const Info& info, int index);
 std::string text_at(const Info& info, int index);
 Bytes byte_text_at(const Info& info, int index);
+// The error in the second to seventh arguments: fault, name, message, stack, remote, properties.
+CallError error_of(const Info& info);
 std::vector<std::string> texts_of(v8::Isolate* isolate, v8::Local<v8::Value> list);
 
 // The target that call_fetch, rpc_call and preload name by their first nine arguments. False with an exception pending.

@@ -89,14 +89,7 @@ void respond(const Info& info) {
 // fail(invocation, fault, name, message, stack, remote, properties)
 void fail(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
-  CallError error;
-  error.fault = text_at(info, 1);
-  error.name = text_at(info, 2);
-  error.message = text_at(info, 3);
-  error.stack = text_at(info, 4);
-  error.remote = info[5]->IsTrue();
-  error.properties = Bytes(view_of(info[6]));
-  give_answer(context, number_at(info, 0), std::move(error));
+  give_answer(context, number_at(info, 0), error_of(info));
 }
 
 // abort_invocation(invocation, fault, name, message, stack, remote, properties)
@@ -104,14 +97,7 @@ void abort_invocation(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
   Invocation* invocation = context.find_invocation(number_at(info, 0));
   if (invocation == nullptr) return;
-  CallError error;
-  error.fault = text_at(info, 1);
-  error.name = text_at(info, 2);
-  error.message = text_at(info, 3);
-  error.stack = text_at(info, 4);
-  error.remote = info[5]->IsTrue();
-  error.properties = Bytes(view_of(info[6]));
-  context.abort(*invocation, error);
+  context.abort(*invocation, error_of(info));
 }
 
 // provide_code(request, date, flags, main, names, kinds, bodies, env, blocked, cpuMs, subrequests, outbound, tails)

@@ -78,14 +78,7 @@ void rpc_fail(const Info& info) {
   const std::uint32_t id = number_at(info, 0);
   const Answer* answer = context.find_answer(id);
   if (answer == nullptr || answer->answered) return;
-  CallError error;
-  error.fault = text_at(info, 1);
-  error.name = text_at(info, 2);
-  error.message = text_at(info, 3);
-  error.stack = text_at(info, 4);
-  error.remote = info[5]->IsTrue();
-  error.properties = Bytes(view_of(info[6]));
-  context.answer_call(id, std::move(error));
+  context.answer_call(id, error_of(info));
 }
 
 // ---- What a value carries, while it is written
