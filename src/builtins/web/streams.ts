@@ -27,22 +27,7 @@ import { pullBody } from "./body.ts";
 import { encodeUtf8 } from "./encoding.ts";
 import { adoptStreams, type StreamSource } from "./streams_later.ts";
 
-export {
-  ByteLengthQueuingStrategy,
-  CountQueuingStrategy,
-  ReadableByteStreamController,
-  ReadableStream,
-  ReadableStreamBYOBReader,
-  ReadableStreamBYOBRequest,
-  ReadableStreamDefaultController,
-  ReadableStreamDefaultReader,
-  TransformStream,
-  TransformStreamDefaultController,
-  WritableStream,
-  WritableStreamDefaultController,
-  WritableStreamDefaultWriter,
-  type UnderlyingSink,
-};
+export * from "web-streams-polyfill";
 
 // The package keeps its state in plain properties; these are the ones that bodies ask for.
 interface Internals {

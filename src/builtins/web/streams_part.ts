@@ -2,19 +2,7 @@
 //
 // The part "streams": all classes of streams. Made when a Worker first names one of them or looks at a `.body`.
 
-export {
-  ByteLengthQueuingStrategy,
-  CountQueuingStrategy,
-  ReadableByteStreamController,
-  ReadableStream,
-  ReadableStreamBYOBReader,
-  ReadableStreamBYOBRequest,
-  ReadableStreamDefaultController,
-  ReadableStreamDefaultReader,
-  TransformStream,
-  TransformStreamDefaultController,
-  WritableStream,
-  WritableStreamDefaultController,
-  WritableStreamDefaultWriter,
-} from "./streams.ts";
+import "./streams.ts";
+
+export * from "web-streams-polyfill";
 export { FixedLengthStream, IdentityTransformStream, TextDecoderStream, TextEncoderStream } from "./transform_streams.ts";

@@ -100,7 +100,7 @@ class Cursor {
     return row;
   }
 
-  raw(): RawIterator {
+  raw(): InstanceType<typeof RawIterator> {
     return new RawIterator(kSecret, cursorOf(this));
   }
 
@@ -117,13 +117,14 @@ class Cursor {
     return cursorOf(this).#rowsWritten;
   }
 
-  [Symbol.iterator](): RowIterator {
+  [Symbol.iterator](): InstanceType<typeof RowIterator> {
     return new RowIterator(kSecret, cursorOf(this));
   }
 }
 
-// Iterators have no position of their own: they go on where the cursor is.
-class RowIterator {
+// Iterators have no position of their own: they go on where the cursor is. Two classes, for what they give is all in which
+// they differ, and a Worker may ask one for its name.
+const makeIteratorClass = (isRaw: boolean) => class {
   readonly #cursor: Cursor;
 
   constructor(secret: object, cursor: Cursor) {
@@ -133,31 +134,15 @@ class RowIterator {
 
   next(): IteratorResult<unknown> {
     if (!(#cursor in this)) throw illegalInvocation();
-    return nextOf(this.#cursor, false);
+    return nextOf(this.#cursor, isRaw);
   }
 
   [Symbol.iterator](): this {
     return this;
   }
-}
-
-class RawIterator {
-  readonly #cursor: Cursor;
-
-  constructor(secret: object, cursor: Cursor) {
-    if (secret !== kSecret) throw illegalConstructor();
-    this.#cursor = cursor;
-  }
-
-  next(): IteratorResult<unknown> {
-    if (!(#cursor in this)) throw illegalInvocation();
-    return nextOf(this.#cursor, true);
-  }
-
-  [Symbol.iterator](): this {
-    return this;
-  }
-}
+};
+const RowIterator = makeIteratorClass(false);
+const RawIterator = makeIteratorClass(true);
 
 class Statement {
   constructor() {
