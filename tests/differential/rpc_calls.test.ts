@@ -3,6 +3,7 @@
 // RPC, calls: arguments and results, which members of a receiver can be reached, reserved names, the rule of plain
 // handler objects, what a stub looks like (docs: rpc contract, sections 1 to 3).
 import { probes } from '../support/differential.ts';
+import { outcomes } from '../support/outcomes.ts';
 import type { WorkerSpec } from '../support/worker_spec.ts';
 
 // The Worker that is called: one export for each kind of receiver.
@@ -82,16 +83,7 @@ export default class extends WorkerEntrypoint {}
 const setup = {
   others: [target],
   services: [{ binding: 'T', service: 'target', entrypoint: 'Class' }, { binding: 'O', service: 'target', entrypoint: 'object' }],
-  prelude: `import * as workers from 'cloudflare:workers'; globalThis.workers = workers;
-globalThis.outcomes = async (table) => {
-  const list = [];
-  for (const [name, run] of table) {
-    let value;
-    try { value = { got: await run() }; } catch (error) { value = error; }
-    list.push([name, value]);
-  }
-  return list;
-};\n`,
+  prelude: outcomes,
 };
 
 probes('rpc: arguments and results', {

@@ -3,6 +3,7 @@
 // RPC, ownership: dup, disposal of stubs, promises, parameters and results, and when the target learns that nobody holds
 // it any more (docs: rpc contract, section 5).
 import { probes } from '../support/differential.ts';
+import { outcomes } from '../support/outcomes.ts';
 import type { WorkerSpec } from '../support/worker_spec.ts';
 
 const target: WorkerSpec = {
@@ -60,20 +61,11 @@ export default class extends WorkerEntrypoint {}
   services: [{ binding: 'SELF', service: 'target', entrypoint: 'Class' }],
 };
 
-const prelude = `import * as workers from 'cloudflare:workers'; globalThis.workers = workers;
+const prelude = `${outcomes}
 // Disposal is told asynchronously: waits until the condition holds, at most two seconds.
 globalThis.until = async (holds, turns = 400) => {
   for (let turn = 0; turn < turns; turn++) { if (await holds()) return true; await new Promise((resolve) => setTimeout(resolve, 5)); }
   return false;
-};
-globalThis.outcomes = async (table) => {
-  const list = [];
-  for (const [name, run] of table) {
-    let value;
-    try { value = { got: await run() }; } catch (error) { value = error; }
-    list.push([name, value]);
-  }
-  return list;
 };
 globalThis.log = [];
 globalThis.Mine = class extends workers.RpcTarget {

@@ -3,6 +3,7 @@
 // RPC, promises and properties: what a call returns, pipelining over several levels, depth, order, failures (docs: rpc
 // contract, section 4).
 import { probes } from '../support/differential.ts';
+import { outcomes } from '../support/outcomes.ts';
 import type { WorkerSpec } from '../support/worker_spec.ts';
 
 const target: WorkerSpec = {
@@ -54,16 +55,7 @@ export default class extends WorkerEntrypoint {}
 const setup = {
   others: [target],
   services: [{ binding: 'T', service: 'target', entrypoint: 'Class' }, { binding: 'F', service: 'target', entrypoint: 'Forward' }],
-  prelude: `import * as workers from 'cloudflare:workers'; globalThis.workers = workers;
-globalThis.outcomes = async (table) => {
-  const list = [];
-  for (const [name, run] of table) {
-    let value;
-    try { value = { got: await run() }; } catch (error) { value = error; }
-    list.push([name, value]);
-  }
-  return list;
-};\n`,
+  prelude: outcomes,
 };
 
 probes('rpc: a promise of a result', {

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 
 #include "src/protocol/frames.h"
-#include "src/supervisor/broker/world_test.h"
+#include "tests/fuzz/lying_world.h"
 #include "tests/fuzz/piece.h"
 
 namespace insula {
@@ -224,33 +224,22 @@ class Liar {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace insula;
   Piece piece(data, size);
-  testing::World world(piece.byte() % 4 == 0 ? fleet::Isolation::Shared : fleet::Isolation::Cordon);
-  std::vector<std::unique_ptr<Liar>> liars;
-  const auto settle = [&] {
-    world.settle();
-    world.greet_all();
-    while (liars.size() < world.starter.started()) {
-      liars.push_back(std::make_unique<Liar>(world.runner(liars.size())));
-    }
-    for (const auto& liar : liars) liar->listen();
-    std::multiset<ino_t> databases;
-    for (const auto& liar : liars) liar->add_files(databases);
-    INSULA_CHECK(std::set<ino_t>(databases.begin(), databases.end()).size() == databases.size());
-  };
-  settle();
-  liars[0]->know(*world.platform_load);
+  LyingWorld<Liar> lying(piece);
   for (int count = 0; count < 64 && !piece.is_empty(); ++count) {
     const std::uint8_t choice = piece.byte();
-    Liar& liar = *liars[choice % std::min<std::size_t>(liars.size(), 4)];
+    Liar& liar = lying.chosen(choice, 4);
     if (choice >= 250) {
       liar.die();
     } else if (choice >= 240) {
-      world.clock.advance(std::chrono::seconds(choice));
-      world.broker.tick();
+      lying.world.clock.advance(std::chrono::seconds(choice));
+      lying.world.broker.tick();
     } else {
       liar.speak(piece);
     }
-    settle();
+    lying.settle();
+    std::multiset<ino_t> databases;
+    for (const auto& other : lying.liars) other->add_files(databases);
+    INSULA_CHECK(std::set<ino_t>(databases.begin(), databases.end()).size() == databases.size());
   }
   return 0;
 }

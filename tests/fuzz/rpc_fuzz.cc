@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "src/protocol/frames.h"
-#include "src/supervisor/broker/world_test.h"
+#include "tests/fuzz/lying_world.h"
 #include "tests/fuzz/piece.h"
 
 namespace insula {
@@ -341,30 +341,19 @@ class Liar {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace insula;
   Piece piece(data, size);
-  testing::World world(piece.byte() % 4 == 0 ? fleet::Isolation::Shared : fleet::Isolation::Cordon);
-  std::vector<std::unique_ptr<Liar>> liars;
-  const auto settle = [&] {
-    world.settle();
-    world.greet_all();
-    while (liars.size() < world.starter.started()) {
-      liars.push_back(std::make_unique<Liar>(world.runner(liars.size())));
-    }
-    for (const auto& liar : liars) liar->listen();
-  };
+  LyingWorld<Liar> lying(piece);
   std::vector<std::shared_ptr<testing::TestEvent>> events;
-  settle();
-  liars[0]->know(*world.platform_load);
   for (int count = 0; count < 128 && !piece.is_empty(); ++count) {
     const std::uint8_t choice = piece.byte();
-    Liar& liar = *liars[choice % std::min<std::size_t>(liars.size(), 8)];
+    Liar& liar = lying.chosen(choice, 8);
     if (choice >= 250) {
       liar.die();
     } else if (choice >= 235) {
-      events.push_back(world.submit());
+      events.push_back(lying.world.submit());
     } else {
       liar.speak(piece);
     }
-    settle();
+    lying.settle();
   }
   return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "src/supervisor/broker/entrypoint.h"
 #include "src/supervisor/broker/world_test.h"
+#include "tests/support/references.h"
 
 namespace insula::broker {
 namespace {
@@ -18,15 +19,9 @@ using protocol::CapabilityRef;
 using protocol::Payload;
 using protocol::QuestionId;
 using testing::World;
-
-CapabilityRef sender_hosted(protocol::CapabilityId number) { return {CapabilityRef::Kind::SenderHosted, number, {}}; }
-CapabilityRef receiver_hosted(protocol::CapabilityId number) {
-  return {CapabilityRef::Kind::ReceiverHosted, number, {}};
-}
-CapabilityRef entrypoint(protocol::WorkerId worker, std::string_view name, Payload props = {}) {
-  return {CapabilityRef::Kind::Entrypoint, 0,
-          std::make_shared<const protocol::Entrypoint>(protocol::Entrypoint{worker, name, std::move(props)})};
-}
+using testing::entrypoint;
+using testing::receiver_hosted;
+using testing::sender_hosted;
 
 protocol::RpcCall rpc(std::vector<CapabilityRef> references = {}) {
   protocol::RpcCall call;

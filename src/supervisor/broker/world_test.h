@@ -29,27 +29,6 @@
 
 namespace insula::testing {
 
-// A source that is fed by the test.
-class FedSource final : public io::ByteSource {
- public:
-  void attach(io::ByteSink& to) override { sink = &to; }
-  void grant(std::size_t bytes) override { granted += bytes; }
-  void stop() override { is_stopped = true; }
-  io::ByteSink* sink = nullptr;
-  std::size_t granted = 0;
-  bool is_stopped = false;
-};
-
-class Collector final : public io::ByteSink {
- public:
-  void on_data(BytesView more) override { bytes += more; }
-  void on_end() override { is_ended = true; }
-  void on_failure(const Error&) override { has_failed = true; }
-  Bytes bytes;
-  bool is_ended = false;
-  bool has_failed = false;
-};
-
 class FakeOutbound final : public egress::Outbound {
  public:
   std::unique_ptr<Handle> fetch(egress::OutboundRequest request, egress::FetchCallback callback) override {

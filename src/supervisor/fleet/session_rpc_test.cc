@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Session: references, results that are kept, and what a hostile runner may try with them.
+// Session: references, streams beside values, and results that are kept.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -10,88 +10,10 @@
 
 #include "src/supervisor/fleet/forwarded_call.h"
 #include "src/supervisor/fleet/runner_export.h"
-#include "src/supervisor/fleet/session_world_test.h"
+#include "src/supervisor/fleet/session_rpc_world_test.h"
 
 namespace insula::fleet {
 namespace {
-
-using protocol::CapabilityRef;
-using protocol::Payload;
-
-CapabilityRef sender_hosted(protocol::CapabilityId number) { return {CapabilityRef::Kind::SenderHosted, number, {}}; }
-CapabilityRef receiver_hosted(protocol::CapabilityId number) {
-  return {CapabilityRef::Kind::ReceiverHosted, number, {}};
-}
-CapabilityRef entrypoint(protocol::WorkerId worker, std::string_view name, Payload props = {}) {
-  return {CapabilityRef::Kind::Entrypoint, 0,
-          std::make_shared<const protocol::Entrypoint>(protocol::Entrypoint{worker, name, std::move(props)})};
-}
-
-// ---- Frames of the runner
-
-protocol::Invoke rpc_of_runner(SessionTest& test, QuestionId question, QuestionId parent,
-                               std::vector<CapabilityRef> references = {}) {
-  protocol::Invoke invoke;
-  invoke.question = question;
-  invoke.parent = parent;
-  invoke.target.kind = protocol::Target::Kind::Capability;
-  invoke.target.number = test.capability;
-  protocol::RpcCall call;
-  call.path = {"method"};
-  call.arguments.bytes = "args";
-  call.arguments.capabilities = std::move(references);
-  invoke.call = std::move(call);
-  return invoke;
-}
-
-protocol::Return value_of_runner(QuestionId question, std::vector<CapabilityRef> references = {}) {
-  protocol::Return result;
-  result.question = question;
-  protocol::RpcValue value;
-  value.payload.bytes = "value";
-  value.payload.capabilities = std::move(references);
-  result.outcome = std::move(value);
-  return result;
-}
-
-protocol::Return error_of_runner(QuestionId question, bool undelivered = false) {
-  protocol::Return result;
-  result.question = question;
-  protocol::ErrorInfo error;
-  error.name = "Error";
-  error.message = "no";
-  error.remote = true;
-  error.undelivered = undelivered;
-  result.outcome = error;
-  return result;
-}
-
-// ---- Calls of the supervisor
-
-QuestionId ask_rpc(SessionTest& test, const Carried& arguments = {}, std::vector<Body> streams = {}) {
-  protocol::Invoke invoke;
-  invoke.target.number = test.worker;
-  protocol::RpcCall call;
-  call.path = {"method"};
-  call.arguments.streams = std::move(streams);
-  invoke.call = std::move(call);
-  const QuestionId question = test.session->ask(invoke, nullptr, test.outcome, arguments);
-  test.settle();
-  return question;
-}
-
-// With an outcome that nobody looks at.
-QuestionId ask_aside(SessionTest& test) {
-  const auto other = std::exchange(test.outcome, std::make_shared<Outcome>());
-  const QuestionId question = ask_rpc(test);
-  test.outcome = other;
-  return question;
-}
-
-const protocol::Invoke* next_invoke(SessionTest& test) { return test.runner().next_of<protocol::Invoke>(); }
-const protocol::Payload& arguments_of(const protocol::Invoke& invoke) {
-  return std::get<protocol::RpcCall>(invoke.call).arguments;
-}
 
 // ---- References from the runner
 
@@ -305,8 +227,8 @@ TEST_F(SessionTest, ARunnerHearsThatAnImportLeadsToItselfBeforeItCanUseIt) {
 
 TEST_F(SessionTest, StreamsOfArgumentsFlowAndComeBackUndelivered) {
   greet();
-  const auto first = std::make_shared<TestSource>();
-  const auto second = std::make_shared<TestSource>();
+  const auto first = std::make_shared<FedSource>();
+  const auto second = std::make_shared<FedSource>();
   Carried carried;
   carried.streams = {first, nullptr, second};
   const QuestionId question = ask_rpc(*this, carried, {{Body::Kind::Stream, {}, 9, -1},
@@ -332,13 +254,13 @@ TEST_F(SessionTest, StreamsOfAValueReachTheSink) {
   std::get<protocol::RpcValue>(result.outcome).payload.streams = {{Body::Kind::Stream, {}, 5, -1}};
   say(result);
   ASSERT_EQ(outcome->carried.streams.size(), 1u);
-  TestSink sink;
+  Collector sink;
   outcome->carried.streams[0]->attach(sink);
   outcome->carried.streams[0]->grant(3);
   say(protocol::StreamData{5, "abc"});
   EXPECT_EQ(sink.bytes, "abc");
   say(protocol::StreamEnd{5, {}});
-  EXPECT_TRUE(sink.is_ended);
+  EXPECT_EQ(sink.ends, 1);
 }
 
 // ---- Results that are kept
@@ -454,154 +376,6 @@ TEST_F(SessionTest, TheEndOfTheRunnerLetsGoOfEverything) {
   EXPECT_EQ(session->import_count() + session->export_count() + session->kept_result_count(), 0u);
   EXPECT_NE(reference->as_runner_export(), nullptr);  // it may live on: calls on it hear of the loss
 }
-
-// ---- Hostile runners
-
-const Attack kAttacks[] = {
-    {"ExportTwice",
-     [](SessionTest& test) { test.say(rpc_of_runner(test, 1, 0, {sender_hosted(7), sender_hosted(7)})); }},
-    {"ExportThatIsStillHeld",
-     [](SessionTest& test) {
-       test.say(rpc_of_runner(test, 1, 0, {sender_hosted(7)}));
-       test.say(rpc_of_runner(test, 2, 0, {sender_hosted(7)}));
-     }},
-    {"ExportZero", [](SessionTest& test) { test.say(rpc_of_runner(test, 1, 0, {sender_hosted(0)})); }},
-    {"ReferenceToWhatWasNeverGranted",
-     [](SessionTest& test) { test.say(rpc_of_runner(test, 1, 0, {receiver_hosted(test.capability + 1)})); }},
-    {"ReferenceOfAnotherGeneration",
-     [](SessionTest& test) { test.say(rpc_of_runner(test, 1, 0, {receiver_hosted(test.capability + (1u << 20))})); }},
-    {"ReferenceInAnAnswer",
-     [](SessionTest& test) { test.say(value_of_runner(ask_aside(test), {receiver_hosted(12345)})); }},
-    {"ReferenceInProps",
-     [](SessionTest& test) {
-       Payload props;
-       props.capabilities = {receiver_hosted(12345)};
-       test.say(rpc_of_runner(test, 1, 0, {entrypoint(test.worker, "Named", props)}));
-     }},
-    {"EntrypointOfAStranger",
-     [](SessionTest& test) { test.say(rpc_of_runner(test, 1, 0, {entrypoint(test.worker + 1, "Named")})); }},
-    {"CallOfAStranger",
-     [](SessionTest& test) {
-       auto invoke = rpc_of_runner(test, 1, 0);
-       invoke.target.kind = protocol::Target::Kind::Own;
-       invoke.target.number = test.worker + 1;
-       test.say(invoke);
-     }},
-    {"CallOfADynamicWorker",
-     [](SessionTest& test) {
-       test.is_owner_dynamic = true;
-       auto invoke = rpc_of_runner(test, 1, 0);
-       invoke.target.kind = protocol::Target::Kind::Own;
-       invoke.target.number = test.worker;
-       test.say(invoke);
-     }},
-    {"EntrypointOfADynamicWorker",
-     [](SessionTest& test) {
-       test.is_owner_dynamic = true;
-       test.say(rpc_of_runner(test, 1, 0, {entrypoint(test.worker, "Named")}));
-     }},
-    {"PropsTooLarge",
-     [](SessionTest& test) {
-       const Bytes large(kEnvBytesMax + 1, 'x');
-       Payload props;
-       props.bytes = large;
-       test.say(rpc_of_runner(test, 1, 0, {entrypoint(test.worker, "Named", props)}));
-     }},
-    {"TooManyReferences",
-     [](SessionTest& test) {
-       test.say(rpc_of_runner(test, 1, 0, {kPayloadCapabilitiesMax + 1, receiver_hosted(test.capability)}));
-     }},
-    {"PromisedOfNoQuestion",
-     [](SessionTest& test) {
-       auto invoke = rpc_of_runner(test, 2, 0);
-       invoke.target.kind = protocol::Target::Kind::Promised;
-       invoke.target.number = 1;
-       test.say(invoke);
-     }},
-    {"PromisedOfItself",
-     [](SessionTest& test) {
-       auto invoke = rpc_of_runner(test, 2, 0);
-       invoke.target.kind = protocol::Target::Kind::Promised;
-       invoke.target.number = 2;
-       test.say(invoke);
-     }},
-    {"PromisedOfAFetch",
-     [](SessionTest& test) {
-       test.say(test.call_of_runner(1, 0));
-       auto invoke = rpc_of_runner(test, 2, 0);
-       invoke.target.kind = protocol::Target::Kind::Promised;
-       invoke.target.number = 1;
-       test.say(invoke);
-     }},
-    {"PromisedOfAFinishedCall",
-     [](SessionTest& test) {
-       test.say(rpc_of_runner(test, 1, 0));
-       test.session->answer_error(1, error_of(Fault::Internal));
-       test.say(protocol::Finish{1});
-       auto invoke = rpc_of_runner(test, 2, 0);
-       invoke.target.kind = protocol::Target::Kind::Promised;
-       invoke.target.number = 1;
-       test.say(invoke);
-     }},
-    {"QuestionOfAnUnfinishedCall",
-     [](SessionTest& test) {
-       test.say(rpc_of_runner(test, 1, 0));
-       test.session->answer_error(1, error_of(Fault::Internal));
-       test.say(rpc_of_runner(test, 1, 0));
-     }},
-    {"FinishOfNoCall", [](SessionTest& test) { test.say(protocol::Finish{1}); }},
-    {"FinishBeforeTheReturn",
-     [](SessionTest& test) {
-       test.say(rpc_of_runner(test, 1, 0));
-       test.say(protocol::Finish{1});
-     }},
-    {"FinishTwice",
-     [](SessionTest& test) {
-       test.say(rpc_of_runner(test, 1, 0));
-       test.session->answer_error(1, error_of(Fault::Internal));
-       test.say(protocol::Finish{1});
-       test.say(protocol::Finish{1});
-     }},
-    {"FinishOfAFetch",
-     [](SessionTest& test) {
-       test.say(test.call_of_runner(1, 0));
-       test.session->answer_error(1, error_of(Fault::Internal));
-       test.say(protocol::Finish{1});
-     }},
-    {"FinishedTwice",
-     [](SessionTest& test) {
-       const QuestionId question = ask_aside(test);
-       auto result = value_of_runner(question);
-       result.continues = true;
-       test.say(result);
-       test.say(protocol::Finished{question, 0});
-       test.say(protocol::Finished{question, 0});
-     }},
-    {"ValueForAFetch",
-     [](SessionTest& test) { test.say(value_of_runner(next_invoke(test)->question)); }},
-    {"ResponseForACall",
-     [](SessionTest& test) {
-       test.say(test.answer_with(ask_aside(test)));
-     }},
-    {"FramesOfTheSupervisor_Local", [](SessionTest& test) { test.say(protocol::Local{1, 1, {}, {}}); }},
-    {"StreamOfAnArgumentTwice",
-     [](SessionTest& test) {
-       auto invoke = rpc_of_runner(test, 1, 0);
-       std::get<protocol::RpcCall>(invoke.call).arguments.streams = {{Body::Kind::Stream, {}, 4, -1},
-                                                                    {Body::Kind::Stream, {}, 4, -1}};
-       test.say(invoke);
-     }},
-    {"EventWithoutEnd",
-     [](SessionTest& test) {
-       const Bytes large(5 * kMiB, 'x');
-       auto invoke = test.call_of_runner(1, 0);
-       invoke.call = protocol::EventCall{"tail", large, {}};
-       test.say(invoke);
-     }},
-};
-
-INSTANTIATE_TEST_SUITE_P(RpcAttacks, HostileRunner, ::testing::ValuesIn(kAttacks),
-                         [](const auto& attack) { return std::string(attack.param.name); });
 
 }  // namespace
 }  // namespace insula::fleet

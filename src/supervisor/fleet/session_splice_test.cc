@@ -17,7 +17,7 @@ class SpliceTest : public SessionTest {
   // A request with a stream of ours, during which the runner makes a call whose body is its own stream 7.
   void open() {
     greet();
-    source = std::make_shared<TestSource>();
+    source = std::make_shared<FedSource>();
     question = ask(source);
     ours = std::get<protocol::FetchRequest>(runner().next_of<protocol::Invoke>()->call).body.stream;
     say(call_of_runner(9, question, {Body::Kind::Stream, {}, 7, -1}));
@@ -25,11 +25,11 @@ class SpliceTest : public SessionTest {
     theirs = holder->bodies[0];
   }
 
-  std::shared_ptr<TestSource> source;
+  std::shared_ptr<FedSource> source;
   QuestionId question = 0;
   protocol::StreamId ours = 0;
   io::ByteSourcePtr theirs;
-  TestSink sink;
+  Collector sink;
 };
 
 TEST_F(SpliceTest, TheReaderGetsWhatOurStreamGives) {
@@ -44,7 +44,7 @@ TEST_F(SpliceTest, TheReaderGetsWhatOurStreamGives) {
   EXPECT_EQ(source->granted, 15u);
   source->sink->on_end();
   EXPECT_EQ(sink.bytes, "abc");
-  EXPECT_TRUE(sink.is_ended);
+  EXPECT_EQ(sink.ends, 1);
   EXPECT_EQ(ends, 0);
 }
 
@@ -108,7 +108,7 @@ TEST_F(SpliceTest, ASourceThatHasEndedOnTheWayIsAnEnd) {
   theirs->attach(sink);
   say(protocol::StreamStop{ours});
   say(protocol::Splice{7, ours});
-  EXPECT_TRUE(sink.is_ended);
+  EXPECT_EQ(sink.ends, 1);
   EXPECT_EQ(ends, 0);
 }
 

@@ -39,7 +39,7 @@ TEST_F(SessionTest, StreamsOfTheRunnerFlowOnlyAsFarAsTheyAreGranted) {
   greet();
   say(answer_with(ask(), {Body::Kind::Stream, {}, 5, -1}));
   ASSERT_NE(outcome->body, nullptr);
-  TestSink sink;
+  Collector sink;
   outcome->body->attach(sink);
   outcome->body->grant(3);
   settle();
@@ -50,14 +50,14 @@ TEST_F(SessionTest, StreamsOfTheRunnerFlowOnlyAsFarAsTheyAreGranted) {
   say(protocol::StreamData{5, "abc"});
   EXPECT_EQ(sink.bytes, "abc");
   say(protocol::StreamEnd{5, {}});
-  EXPECT_TRUE(sink.is_ended);
+  EXPECT_EQ(sink.ends, 1);
   EXPECT_EQ(ends, 0);
 }
 
 TEST_F(SessionTest, AGrantBeyondTheWindowIsGivenInParts) {
   greet();
   say(answer_with(ask(), {Body::Kind::Stream, {}, 5, -1}));
-  TestSink sink;
+  Collector sink;
   outcome->body->attach(sink);
   outcome->body->grant(kStreamWindowBytesMax + 10);
   settle();
@@ -72,9 +72,9 @@ TEST_F(SessionTest, AStreamThatEndsBeforeItIsReadStillEnds) {
   greet();
   say(answer_with(ask(), {Body::Kind::Stream, {}, 5, -1}));
   say(protocol::StreamEnd{5, {}});
-  TestSink sink;
+  Collector sink;
   outcome->body->attach(sink);
-  EXPECT_TRUE(sink.is_ended);
+  EXPECT_EQ(sink.ends, 1);
 }
 
 TEST_F(SessionTest, DroppingAStreamStopsItAndLateDataIsNoCrime) {
@@ -92,7 +92,7 @@ TEST_F(SessionTest, DroppingAStreamStopsItAndLateDataIsNoCrime) {
 
 TEST_F(SessionTest, OurStreamsAreReadAsTheRunnerGrants) {
   greet();
-  const auto source = std::make_shared<TestSource>();
+  const auto source = std::make_shared<FedSource>();
   ask(source);
   const auto* const invoke = runner().next_of<protocol::Invoke>();
   const auto& body = std::get<protocol::FetchRequest>(invoke->call).body;
@@ -115,7 +115,7 @@ TEST_F(SessionTest, OurStreamsAreReadAsTheRunnerGrants) {
 
 TEST_F(SessionTest, LargeDataLeavesInChunks) {
   greet();
-  const auto source = std::make_shared<TestSource>();
+  const auto source = std::make_shared<FedSource>();
   ask(source);
   const auto body = std::get<protocol::FetchRequest>(runner().next_of<protocol::Invoke>()->call).body;
   say(protocol::StreamCredit{body.stream, 3 * kStreamChunkBytesMax});
@@ -128,7 +128,7 @@ TEST_F(SessionTest, LargeDataLeavesInChunks) {
 
 TEST_F(SessionTest, AnUnreadStreamThatIsHandedBackComesOutAsItWentIn) {
   greet();
-  const auto source = std::make_shared<TestSource>();
+  const auto source = std::make_shared<FedSource>();
   const QuestionId question = ask(source);
   const auto body = std::get<protocol::FetchRequest>(runner().next_of<protocol::Invoke>()->call).body;
   say(answer_with(question, {Body::Kind::HandedBack, {}, body.stream, -1}));
@@ -150,14 +150,14 @@ TEST_F(SessionTest, ARunnersOwnStreamGoesHomeAsItsOwn) {
 
 TEST_F(SessionTest, ARequestBodyThatNobodyBeganToReadIsStoppedWithTheInvocation) {
   greet();
-  const auto source = std::make_shared<TestSource>();
+  const auto source = std::make_shared<FedSource>();
   say(answer_with(ask(source)));
   EXPECT_TRUE(source->is_stopped);
 }
 
 TEST_F(SessionTest, AnUndeliveredCallGivesItsStreamBack) {
   greet();
-  const auto source = std::make_shared<TestSource>();
+  const auto source = std::make_shared<FedSource>();
   protocol::Return result;
   result.question = ask(source);
   protocol::ErrorInfo error;
@@ -232,13 +232,13 @@ TEST_F(SessionTest, DescriptorsAreRefused) {
 
 TEST_F(SessionTest, TheEndOfTheRunnerReachesEverybodyOnce) {
   greet();
-  const auto source = std::make_shared<TestSource>();
+  const auto source = std::make_shared<FedSource>();
   ask(source);
   const QuestionId streaming = ask();
   auto result = answer_with(streaming, {Body::Kind::Stream, {}, 5, -1});
   result.continues = true;
   say(result);
-  TestSink sink;
+  Collector sink;
   outcome->body->attach(sink);
   runner().die();
   settle();
@@ -359,7 +359,7 @@ const Attack kAttacks[] = {
     {"DataBeyondCredit",
      [](SessionTest& test) {
        test.say(test.call_of_runner(1, 0, {Body::Kind::Stream, {}, 4, -1}));
-       TestSink sink;
+       Collector sink;
        test.holder->bodies[0]->attach(sink);
        test.holder->bodies[0]->grant(2);
        test.say(protocol::StreamData{4, "xyz"});
@@ -376,7 +376,7 @@ const Attack kAttacks[] = {
      [](SessionTest& test) {
        const auto other = test.outcome;
        test.outcome = std::make_shared<Outcome>();
-       test.ask(std::make_shared<TestSource>());
+       test.ask(std::make_shared<FedSource>());
        test.outcome = other;
        test.runner().next_of<protocol::Invoke>();
        const auto body = std::get<protocol::FetchRequest>(test.runner().next_of<protocol::Invoke>()->call).body;
@@ -387,7 +387,7 @@ const Attack kAttacks[] = {
      [](SessionTest& test) {
        const auto other = test.outcome;
        test.outcome = std::make_shared<Outcome>();
-       test.ask(std::make_shared<TestSource>());
+       test.ask(std::make_shared<FedSource>());
        test.outcome = other;
        test.runner().next_of<protocol::Invoke>();
        const auto body = std::get<protocol::FetchRequest>(test.runner().next_of<protocol::Invoke>()->call).body;

@@ -14,32 +14,15 @@
 #include <boost/asio/io_context.hpp>
 
 #include "src/supervisor/fleet/session.h"
+#include "tests/support/byte_ends.h"
 #include "tests/support/fake_runner.h"
 
 namespace insula::fleet {
 
 using protocol::Body;
 using protocol::QuestionId;
-
-class TestSource final : public io::ByteSource {
- public:
-  void attach(io::ByteSink& to) override { sink = &to; }
-  void grant(std::size_t bytes) override { granted += bytes; }
-  void stop() override { is_stopped = true; }
-  io::ByteSink* sink = nullptr;
-  std::size_t granted = 0;
-  bool is_stopped = false;
-};
-
-class TestSink final : public io::ByteSink {
- public:
-  void on_data(BytesView more) override { bytes += more; }
-  void on_end() override { is_ended = true; }
-  void on_failure(const Error& error) override { failure = error.message(); }
-  Bytes bytes;
-  std::string failure;
-  bool is_ended = false;
-};
+using testing::Collector;
+using testing::FedSource;
 
 struct Outcome final : ReplySink {
   void on_return(const protocol::Return& outcome, io::ByteSourcePtr stream, Carried with) override {

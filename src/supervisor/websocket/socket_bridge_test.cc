@@ -11,9 +11,12 @@
 #include <gtest/gtest.h>
 
 #include "src/base/limits.h"
+#include "tests/support/byte_ends.h"
 
 namespace insula::websocket {
 namespace {
+
+using insula::testing::FedSource;
 
 // ---- Records
 
@@ -123,29 +126,12 @@ class FakeSocket final : public io::MessageSocket {
   std::string sent;
 };
 
-class FakeSource final : public io::ByteSource {
+class WorkerSide final : public insula::testing::Collector {
  public:
-  void attach(io::ByteSink& to) override { sink = &to; }
-  void grant(std::size_t bytes) override { granted += bytes; }
-  void stop() override {
-    is_stopped = true;
-    sink = nullptr;
-  }
-  io::ByteSink* sink = nullptr;
-  std::size_t granted = 0;
-  bool is_stopped = false;
-};
-
-class WorkerSide final : public io::ByteSink {
- public:
-  void on_data(BytesView bytes) override { data.append(bytes); }
-  void on_end() override { ++ends; }
   void on_failure(const Error&) override { ADD_FAILURE() << "a bridge ends with records"; }
-  Bytes data;
-  int ends = 0;
 };
 
-class SocketBridgeTest : public testing::Test {
+class SocketBridgeTest : public ::testing::Test {
  protected:
   // A bridge that is still open keeps itself alive.
   void TearDown() override {
@@ -168,7 +154,7 @@ class SocketBridgeTest : public testing::Test {
 
   std::shared_ptr<SocketBridge> bridge = std::make_shared<SocketBridge>();
   std::shared_ptr<FakeSocket> socket = std::make_shared<FakeSocket>();
-  std::shared_ptr<FakeSource> down = std::make_shared<FakeSource>();
+  std::shared_ptr<FedSource> down = std::make_shared<FedSource>();
   WorkerSide up;
   std::weak_ptr<SocketBridge> opened;
 };
@@ -178,7 +164,7 @@ TEST_F(SocketBridgeTest, PassesMessagesBothWays) {
   bridge->grant(1000);
   socket->sink->on_granted(1000);
   socket->sink->on_piece(piece("hello"));
-  EXPECT_EQ(told(up.data, 100), "text:hello;");
+  EXPECT_EQ(told(up.bytes, 100), "text:hello;");
   from_worker(record_of("hi") + record_of("x", false));
   EXPECT_EQ(socket->sent, "hi;x;");
 }
@@ -190,14 +176,14 @@ TEST_F(SocketBridgeTest, ReadsFromTheSocketWhatTheWorkerHasRoomFor) {
   EXPECT_EQ(socket->granted, 1000U);
   socket->sink->on_piece(piece(std::string(500, 'x')));
   // 505 bytes went on, 564 were charged: the difference is given again.
-  EXPECT_EQ(up.data.size(), 505U);
+  EXPECT_EQ(up.bytes.size(), 505U);
   EXPECT_EQ(socket->granted, 1000U + 59U);
   // One piece beyond the credit waits here, and the socket stays overdrawn.
   socket->sink->on_piece(piece(std::string(2000, 'y')));
-  EXPECT_EQ(up.data.size(), 1000U);
+  EXPECT_EQ(up.bytes.size(), 1000U);
   EXPECT_LT(socket->granted, 564U + 2064U);
   bridge->grant(10000);
-  EXPECT_EQ(up.data.size(), 505U + 2005U);
+  EXPECT_EQ(up.bytes.size(), 505U + 2005U);
   EXPECT_GT(socket->granted, 564U + 2064U);
 }
 
@@ -231,7 +217,7 @@ TEST_F(SocketBridgeTest, TheClientClosesFirst) {
   bridge->grant(1000);
   socket->sink->on_granted(1000);
   socket->sink->on_close(3000, "enough");
-  EXPECT_EQ(told(up.data, 100), "close:3000:enough;");
+  EXPECT_EQ(told(up.bytes, 100), "close:3000:enough;");
   EXPECT_EQ(up.ends, 0);
   from_worker(record_of("last") + close_of(3000, "enough"));
   EXPECT_EQ(socket->sent, "last;close:3000:enough;");
@@ -250,7 +236,7 @@ TEST_F(SocketBridgeTest, TheWorkerClosesFirst) {
   EXPECT_EQ(socket->sent, "close:1000:bye;");
   socket->sink->on_piece(piece("on the way"));
   socket->sink->on_close(1000, "");
-  EXPECT_EQ(told(up.data, 100), "text:on the way;close:1000:;");
+  EXPECT_EQ(told(up.bytes, 100), "text:on the way;close:1000:;");
   EXPECT_EQ(up.ends, 1);
   std::weak_ptr<SocketBridge> weak = bridge;
   bridge.reset();
@@ -264,9 +250,9 @@ TEST_F(SocketBridgeTest, ACloseWaitsForRoomAtTheWorker) {
   bridge->grant(6);
   EXPECT_EQ(up.ends, 0);
   bridge->grant(6);
-  EXPECT_EQ(told(up.data, 100), "close:1000:bye;");
+  EXPECT_EQ(told(up.bytes, 100), "close:1000:bye;");
   socket->sink->on_gone(Error(ErrorCode::Cancelled, "gone before anybody answered"));
-  EXPECT_EQ(told(up.data, 100), "close:1000:bye;");
+  EXPECT_EQ(told(up.bytes, 100), "close:1000:bye;");
   EXPECT_EQ(up.ends, 1);
 }
 
@@ -274,7 +260,7 @@ TEST_F(SocketBridgeTest, ABrokenConnectionIsTold) {
   open();
   bridge->grant(1000);
   socket->sink->on_gone(Error(ErrorCode::Cancelled, "http: inner matters"));
-  EXPECT_EQ(told(up.data, 100), "broken:;");
+  EXPECT_EQ(told(up.bytes, 100), "broken:;");
   EXPECT_EQ(up.ends, 1);
   EXPECT_TRUE(down->is_stopped);
 }
@@ -283,7 +269,7 @@ TEST_F(SocketBridgeTest, AViolationIsToldWithItsText) {
   open();
   bridge->grant(1000);
   socket->sink->on_gone(Error(ErrorCode::LimitExceeded, "1009: Message is too large"));
-  EXPECT_EQ(told(up.data, 100), "broken:1009: Message is too large;");
+  EXPECT_EQ(told(up.bytes, 100), "broken:1009: Message is too large;");
 }
 
 TEST_F(SocketBridgeTest, AWorkerThatEndsWithoutACloseBreaksTheConnection) {
@@ -293,7 +279,7 @@ TEST_F(SocketBridgeTest, AWorkerThatEndsWithoutACloseBreaksTheConnection) {
   from_worker(record_of("x"));
   down->sink->on_failure(Error(ErrorCode::Unavailable, "The invocation has ended."));
   EXPECT_EQ(socket->sent, "x;drop;");
-  EXPECT_EQ(told(up.data, 100), "broken:;");
+  EXPECT_EQ(told(up.bytes, 100), "broken:;");
   std::weak_ptr<SocketBridge> weak = bridge;
   bridge.reset();
   EXPECT_TRUE(weak.expired());
@@ -326,7 +312,7 @@ TEST_F(SocketBridgeTest, AWorkerThatStoppedReadingCanStillClose) {
   from_worker(close_of(1000, ""));
   socket->sink->on_close(1000, "");
   EXPECT_EQ(socket->sent, "close:1000:;");
-  EXPECT_EQ(up.data, "");
+  EXPECT_EQ(up.bytes, "");
   std::weak_ptr<SocketBridge> weak = bridge;
   bridge.reset();
   EXPECT_TRUE(weak.expired());
@@ -345,7 +331,7 @@ TEST_F(SocketBridgeTest, AHandshakeThatFailsIsABrokenConnection) {
   bridge->refuse();
   bridge->attach(up);
   bridge->grant(1000);
-  EXPECT_EQ(told(up.data, 100), "broken:;");
+  EXPECT_EQ(told(up.bytes, 100), "broken:;");
   EXPECT_EQ(up.ends, 1);
 }
 

@@ -10,30 +10,16 @@
 #include <gtest/gtest.h>
 
 #include "src/base/limits.h"
+#include "tests/support/byte_ends.h"
 
 namespace insula::websocket {
 namespace {
 
-class FakeSource final : public io::ByteSource {
- public:
-  void attach(io::ByteSink& to) override { sink = &to; }
-  void grant(std::size_t bytes) override { granted += bytes; }
-  void stop() override {
-    is_stopped = true;
-    sink = nullptr;
-  }
-  io::ByteSink* sink = nullptr;
-  std::size_t granted = 0;
-  bool is_stopped = false;
-};
+using insula::testing::FedSource;
 
-class Collector final : public io::ByteSink {
+class Side final : public insula::testing::Collector {
  public:
-  void on_data(BytesView bytes) override { data.append(bytes); }
-  void on_end() override { ++ends; }
   void on_failure(const Error&) override { ADD_FAILURE() << "a tunnel ends with words of the protocol"; }
-  Bytes data;
-  int ends = 0;
 };
 
 // What the server hears.
@@ -102,7 +88,7 @@ Bytes worker_close(std::uint16_t code, std::string_view reason) {
   return out;
 }
 
-class SocketTunnelTest : public testing::Test {
+class SocketTunnelTest : public ::testing::Test {
  protected:
   void open(std::size_t credit = 1 * kMiB) {
     to_server = tunnel->to_server();
@@ -113,29 +99,29 @@ class SocketTunnelTest : public testing::Test {
     to_worker->grant(credit);
   }
 
-  std::shared_ptr<FakeSource> from_worker = std::make_shared<FakeSource>();
-  std::shared_ptr<FakeSource> from_server = std::make_shared<FakeSource>();
+  std::shared_ptr<FedSource> from_worker = std::make_shared<FedSource>();
+  std::shared_ptr<FedSource> from_server = std::make_shared<FedSource>();
   std::shared_ptr<SocketTunnel> tunnel = std::make_shared<SocketTunnel>(from_worker);
   io::ByteSourcePtr to_server;
   io::ByteSourcePtr to_worker;
-  Collector server;
-  Collector worker;
+  Side server;
+  Side worker;
 };
 
 TEST_F(SocketTunnelTest, CarriesMessagesBothWays) {
   open();
   from_worker->sink->on_data(record("hello") + record("b", false) + record("par", true, false) + record("ts"));
-  EXPECT_EQ(heard_by_server(server.data), "text:hello;bytes:b;text:parts;");
+  EXPECT_EQ(heard_by_server(server.bytes), "text:hello;bytes:b;text:parts;");
   from_server->sink->on_data(frame(Opcode::Text, "hi") + frame(Opcode::Binary, "x", false) +
                              frame(Opcode::Continuation, "y"));
-  EXPECT_EQ(heard_by_worker(worker.data), "text:hi;bytes:x|bytes:y;");
+  EXPECT_EQ(heard_by_worker(worker.bytes), "text:hi;bytes:x|bytes:y;");
 }
 
 TEST_F(SocketTunnelTest, MasksEachFrameWithAnotherKey) {
   open();
   from_worker->sink->on_data(record("same") + record("same"));
-  ASSERT_EQ(server.data.size(), 20U);
-  EXPECT_NE(server.data.substr(2, 4), server.data.substr(12, 4));
+  ASSERT_EQ(server.bytes.size(), 20U);
+  EXPECT_NE(server.bytes.substr(2, 4), server.bytes.substr(12, 4));
 }
 
 TEST_F(SocketTunnelTest, SaysNothingBeforeTheServerHasAgreed) {
@@ -144,7 +130,7 @@ TEST_F(SocketTunnelTest, SaysNothingBeforeTheServerHasAgreed) {
   to_server->grant(1000);
   EXPECT_EQ(from_worker->sink, nullptr);
   EXPECT_EQ(from_worker->granted, 0U);
-  EXPECT_EQ(server.data, "");
+  EXPECT_EQ(server.bytes, "");
 }
 
 TEST_F(SocketTunnelTest, AnAnswerThatIsNo101EndsIt) {
@@ -157,17 +143,17 @@ TEST_F(SocketTunnelTest, AnAnswerThatIsNo101EndsIt) {
 TEST_F(SocketTunnelTest, AnswersPings) {
   open();
   from_server->sink->on_data(frame(Opcode::Ping, "p"));
-  EXPECT_EQ(heard_by_server(server.data), "pong:p;");
-  EXPECT_EQ(worker.data, "");
+  EXPECT_EQ(heard_by_server(server.bytes), "pong:p;");
+  EXPECT_EQ(worker.bytes, "");
 }
 
 TEST_F(SocketTunnelTest, ReadsFromTheServerWhatTheWorkerHasRoomFor) {
   open(1000);
   EXPECT_EQ(from_server->granted, 1000U);
   from_server->sink->on_data(frame(Opcode::Binary, Bytes(500, 'x')));
-  EXPECT_EQ(worker.data.size(), 505U);
+  EXPECT_EQ(worker.bytes.size(), 505U);
   from_server->sink->on_data(frame(Opcode::Binary, Bytes(490, 'x')));
-  EXPECT_EQ(worker.data.size(), 1000U);
+  EXPECT_EQ(worker.bytes.size(), 1000U);
   EXPECT_EQ(from_server->granted, 1000U);
   to_worker->grant(500);
   EXPECT_EQ(from_server->granted, 998U + 500U);  // two of the first thousand are still to come
@@ -177,7 +163,7 @@ TEST_F(SocketTunnelTest, ReadsFromTheWorkerWhatTheServerHasRoomFor) {
   open(1000);
   EXPECT_EQ(from_worker->granted, kSocketWindowBytes);
   from_worker->sink->on_data(record(Bytes(kSocketWindowBytes - kRecordHeadBytes, 'x'), false));
-  EXPECT_EQ(server.data.size(), 1000U);
+  EXPECT_EQ(server.bytes.size(), 1000U);
   EXPECT_EQ(from_worker->granted, kSocketWindowBytes);
   to_server->grant(1 * kMiB);
   EXPECT_EQ(from_worker->granted, 2 * kSocketWindowBytes);
@@ -186,10 +172,10 @@ TEST_F(SocketTunnelTest, ReadsFromTheWorkerWhatTheServerHasRoomFor) {
 TEST_F(SocketTunnelTest, TheWorkerClosesFirst) {
   open();
   from_worker->sink->on_data(worker_close(3000, "bye"));
-  EXPECT_EQ(heard_by_server(server.data), "close:3000:bye;");
+  EXPECT_EQ(heard_by_server(server.bytes), "close:3000:bye;");
   EXPECT_EQ(server.ends, 0);
   from_server->sink->on_data(frame(Opcode::Text, "on the way") + server_close(3000, "bye"));
-  EXPECT_EQ(heard_by_worker(worker.data), "text:on the way;close:3000:bye;");
+  EXPECT_EQ(heard_by_worker(worker.bytes), "text:on the way;close:3000:bye;");
   EXPECT_EQ(worker.ends, 1);
   EXPECT_EQ(server.ends, 1);
 }
@@ -197,10 +183,10 @@ TEST_F(SocketTunnelTest, TheWorkerClosesFirst) {
 TEST_F(SocketTunnelTest, TheServerClosesFirst) {
   open();
   from_server->sink->on_data(server_close(1001, "going"));
-  EXPECT_EQ(heard_by_worker(worker.data), "close:1001:going;");
+  EXPECT_EQ(heard_by_worker(worker.bytes), "close:1001:going;");
   EXPECT_EQ(worker.ends, 0);
   from_worker->sink->on_data(record("last") + worker_close(1001, "going"));
-  EXPECT_EQ(heard_by_server(server.data), "text:last;close:1001:going;");
+  EXPECT_EQ(heard_by_server(server.bytes), "text:last;close:1001:going;");
   EXPECT_EQ(worker.ends, 1);
   EXPECT_EQ(server.ends, 1);
   from_server->sink->on_end();
@@ -210,7 +196,7 @@ TEST_F(SocketTunnelTest, TheServerClosesFirst) {
 TEST_F(SocketTunnelTest, AConnectionThatIsLostIsBroken) {
   open();
   from_server->sink->on_failure(Error(ErrorCode::Unavailable, "egress: inner matters"));
-  EXPECT_EQ(heard_by_worker(worker.data), "broken:;");
+  EXPECT_EQ(heard_by_worker(worker.bytes), "broken:;");
   EXPECT_EQ(worker.ends, 1);
   EXPECT_TRUE(from_worker->is_stopped);
 }
@@ -220,8 +206,8 @@ TEST_F(SocketTunnelTest, AServerThatBreaksTheRulesHearsWhich) {
   Bytes masked;
   append_frame(masked, Opcode::Text, true, "x", MaskKey{1, 2, 3, 4});
   from_server->sink->on_data(masked);
-  EXPECT_EQ(heard_by_worker(worker.data), "broken:1002: a frame of a server is masked;");
-  EXPECT_EQ(heard_by_server(server.data), "close:1002:a frame of a server is masked;");
+  EXPECT_EQ(heard_by_worker(worker.bytes), "broken:1002: a frame of a server is masked;");
+  EXPECT_EQ(heard_by_server(server.bytes), "close:1002:a frame of a server is masked;");
   EXPECT_EQ(server.ends, 1);
 }
 
@@ -231,7 +217,7 @@ TEST_F(SocketTunnelTest, AWorkerThatGoesWithoutACloseTakesTheConnectionWithIt) {
   from_worker->sink->on_failure(Error(ErrorCode::Unavailable, "The invocation has ended."));
   EXPECT_TRUE(from_server->is_stopped);
   EXPECT_EQ(server.ends, 1);
-  EXPECT_EQ(heard_by_worker(worker.data), "broken:;");
+  EXPECT_EQ(heard_by_worker(worker.bytes), "broken:;");
 }
 
 TEST_F(SocketTunnelTest, AnUploadThatEndsTakesAllWithIt) {
@@ -239,7 +225,7 @@ TEST_F(SocketTunnelTest, AnUploadThatEndsTakesAllWithIt) {
   to_server->stop();
   EXPECT_TRUE(from_server->is_stopped);
   EXPECT_TRUE(from_worker->is_stopped);
-  EXPECT_EQ(heard_by_worker(worker.data), "broken:;");
+  EXPECT_EQ(heard_by_worker(worker.bytes), "broken:;");
 }
 
 TEST_F(SocketTunnelTest, LeavesNothingBehind) {
