@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "src/base/compatibility.h"
+#include "src/supervisor/config/exports.h"
 #include "src/supervisor/config/modules.h"
 #include "src/supervisor/config/program.h"
 
@@ -127,7 +128,7 @@ std::string_view loader_of(ModuleKind kind) {
 }
 
 std::vector<std::string> arguments_of(const WorkerFile& file, const std::map<std::string, ModuleKind>& kinds,
-                                      const fs::path& out) {
+                                      const fs::path& out, const fs::path& metafile) {
   const BuildOptions& build = file.build;
   std::vector<std::string> arguments = {
       build.main.string(),
@@ -140,6 +141,7 @@ std::vector<std::string> arguments_of(const WorkerFile& file, const std::map<std
       "--external:cloudflare:*",
       "--external:node:*",
       "--outdir=" + out.string(),
+      "--metafile=" + metafile.string(),
       "--entry-names=[name]",
       "--asset-names=[name]-[hash]",
       "--out-extension:.js=.js",
@@ -225,13 +227,16 @@ Result<Bundle> bundle(const WorkerFile& file, const fs::path& esbuild) {
   TRY(auto kinds, kinds_by_extension(file.build.rules));
   TRY(auto scratch, ScratchFolder::make());
   const auto directory = file.worker.directory.empty() ? fs::path(".") : file.worker.directory;
-  TRY(auto outcome, run_program(esbuild, arguments_of(file, kinds, scratch.path()), directory, kBundleTimeMax));
+  const fs::path out = scratch.path() / "out";
+  const fs::path metafile = scratch.path() / "meta.json";
+  TRY(auto outcome, run_program(esbuild, arguments_of(file, kinds, out, metafile), directory, kBundleTimeMax));
   if (outcome.exit_status != 0) {
     return Error(ErrorCode::InvalidInput,
                  fmt::format("{} cannot be bundled:\n{}", file.build.main.string(), outcome.complaints));
   }
   Bundle bundle;
-  TRY(bundle.modules, read_outputs(scratch.path(), file.build.main.stem().string() + ".js", kinds));
+  TRY(bundle.modules, read_outputs(out, file.build.main.stem().string() + ".js", kinds));
+  if (const auto meta = read_file(metafile, kCodeBytesMax)) bundle.exports = exports_of_metafile(*meta);
   bundle.warnings = std::move(outcome.complaints);
   return bundle;
 }

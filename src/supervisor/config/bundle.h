@@ -7,6 +7,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ Result<std::filesystem::path> find_esbuild();
 
 struct Bundle {
   std::vector<Module> modules;  // the main module first
+  std::optional<std::vector<std::string>> exports;  // of the main module; nothing: not known
   std::string warnings;         // the bundler's own words, often empty
 };
 

@@ -78,6 +78,7 @@ struct Worker {
   std::vector<std::string> compatibility_flags;
   std::string main_module;
   std::vector<Module> modules;  // after bundling
+  std::optional<std::vector<std::string>> exports;  // of the main module; nothing: not known, as without bundling
   std::map<std::string, std::string> text_vars;
   std::map<std::string, std::string> json_vars;  // value as JSON text
   std::vector<LoaderBinding> loaders;

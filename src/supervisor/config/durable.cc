@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "src/durable/cron.h"
+#include "src/supervisor/config/exports.h"
 
 namespace insula::config {
 namespace {
@@ -153,6 +154,14 @@ const Worker* find(const std::vector<Worker>& workers, const std::string& name) 
   return found == workers.end() ? nullptr : &*found;
 }
 
+Result<> check_class(const Worker& worker, std::string_view field, const std::string& binding, const std::string& name,
+                     const Worker& owner) {
+  const auto complaint = complaint_about_export(owner, name);
+  if (complaint.empty()) return {};
+  return Error(ErrorCode::NotFound, fmt::format("{}: {}: \"{}\" names the class \"{}\", {}", worker.name, field, binding,
+                                                name, complaint));
+}
+
 }  // namespace
 
 Result<> read_durable(Fields& root, Worker& worker, const ClaimName& claim, std::vector<std::string>& warnings) {
@@ -210,13 +219,16 @@ Result<> check_durable(const std::vector<Worker>& workers) {
                                  "{{\"tag\": \"v1\", \"new_sqlite_classes\": [\"{}\"]}} to the migrations of \"{}\"",
                                  worker.name, binding.name, binding.class_name, binding.class_name, owner->name));
       }
+      TRY_VOID(check_class(worker, "durable_objects", binding.name, binding.class_name, *owner));
     }
     for (const auto& binding : worker.workflows) {
-      if (!binding.script.empty() && find(workers, binding.script) == nullptr) {
+      const Worker* const owner = binding.script.empty() ? &worker : find(workers, binding.script);
+      if (owner == nullptr) {
         return Error(ErrorCode::InvalidInput,
                      fmt::format("{}: workflows: \"{}\" names the Worker \"{}\", which is not part of this configuration",
                                  worker.name, binding.name, binding.script));
       }
+      TRY_VOID(check_class(worker, "workflows", binding.name, binding.class_name, *owner));
       const std::string place = (binding.script.empty() ? worker.name : binding.script) + "/" + binding.class_name;
       const bool is_known = workflow_names.contains({binding.workflow, place});
       if (!names.insert(binding.workflow).second && !is_known) {

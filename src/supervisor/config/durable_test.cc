@@ -94,6 +94,28 @@ TEST(Durable, ChecksThatClassesAndScriptsExist) {
             "");
 }
 
+// A Worker whose main module exports `exports`, with a namespace and a workflow of the given classes.
+std::string problem_with_exports(std::vector<std::string> exports, const char* text) {
+  auto worker = read(text);
+  EXPECT_TRUE(worker) << worker.error().message();
+  worker->name = "a";
+  worker->exports = std::move(exports);
+  const auto checked = check_durable({*std::move(worker)});
+  return checked ? "" : checked.error().message();
+}
+
+TEST(Durable, RefusesClassesThatTheMainModuleDoesNotExport) {
+  constexpr const char* kObject = R"({"durable_objects": {"bindings": [{"name": "N", "class_name": "Room"}]},
+      "migrations": [{"tag": "v1", "new_sqlite_classes": ["Room"]}]})";
+  constexpr const char* kWorkflow = R"({"workflows": [{"binding": "W", "name": "orders", "class_name": "Orders"}]})";
+  EXPECT_EQ(problem_with_exports({"default", "Room"}, kObject), "");
+  EXPECT_EQ(problem_with_exports({"default", "Rooms"}, kObject),
+            R"(a: durable_objects: "N" names the class "Room", which the main module of "a" does not export; it exports )"
+            R"("default", "Rooms")");
+  EXPECT_EQ(problem_with_exports({}, kWorkflow),
+            R"(a: workflows: "W" names the class "Orders", which the main module of "a" does not export; it exports nothing)");
+}
+
 TEST(Durable, TwoBindingsMayShareAWorkflowButNotItsName) {
   constexpr const char* kOrders = R"({"workflows": [{"binding": "W", "name": "orders", "class_name": "A", "script_name": "w1"}]})";
   EXPECT_EQ(problem_of_all({kOrders, R"({"workflows": [{"binding": "W", "name": "orders", "class_name": "A"}]})"}), "");

@@ -60,7 +60,16 @@ Result<std::optional<std::string>> Fields::text(std::string_view name) {
 
 Result<std::string> Fields::required_text(std::string_view name, std::string_view example) {
   TRY(auto found, text(name));
-  if (!found || found->empty()) return problem(name, fmt::format("expected a text, for example {}", example));
+  if (!found || found->empty()) {
+    // A field with nearly this name is probably what was meant.
+    std::vector<std::string_view> others;
+    for (const auto& [key, value] : *object_) {
+      if (!asked_.contains(key)) others.push_back(key);
+    }
+    const auto written = closest_name(name, others);
+    return problem(name, fmt::format("expected a text, for example {}{}", example,
+                                     written.empty() ? "" : fmt::format("; there is \"{}\"", written)));
+  }
   return std::move(*found);
 }
 

@@ -3,6 +3,7 @@
 // load_config: finds the files, reads them, builds the Workers, checks what concerns several of them.
 #include "src/supervisor/config/load.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <system_error>
@@ -11,6 +12,7 @@
 
 #include "src/supervisor/config/bundle.h"
 #include "src/supervisor/config/durable.h"
+#include "src/supervisor/config/exports.h"
 #include "src/supervisor/config/modules.h"
 #include "src/supervisor/config/value.h"
 #include "src/supervisor/config/wrangler.h"
@@ -159,7 +161,7 @@ class Loader {
     return {};
   }
 
-  Result<std::vector<Module>> build(const WorkerFile& file) {
+  Result<std::vector<Module>> build(WorkerFile& file) {
     if (!file.build.bundle) {
       std::vector<fs::path> excluded{file.worker.directory / ".insula"};
       if (file.worker.assets) excluded.push_back(file.worker.assets->directory);
@@ -170,6 +172,7 @@ class Loader {
       TRY(esbuild, find_esbuild());
     }
     TRY(auto bundled, bundle(file, esbuild));
+    file.worker.exports = std::move(bundled.exports);
     if (!bundled.warnings.empty()) config_.warnings.push_back(std::move(bundled.warnings));
     return std::move(bundled.modules);
   }
@@ -184,7 +187,10 @@ class Loader {
   Result<> check_services() {
     for (const auto& worker : config_.workers) {
       for (const auto& service : worker.services) {
-        if (files_.contains(service.service)) continue;
+        if (files_.contains(service.service)) {
+          TRY_VOID(check_entrypoint(worker, service));
+          continue;
+        }
         std::string names;
         for (const auto& [name, file] : files_) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", name);
         return Error(
@@ -195,6 +201,15 @@ class Loader {
       }
     }
     return {};
+  }
+
+  Result<> check_entrypoint(const Worker& worker, const ServiceBinding& service) {
+    const auto owner = std::find_if(config_.workers.begin(), config_.workers.end(),
+                                    [&](const Worker& one) { return one.name == service.service; });
+    const auto complaint = service.entrypoint.empty() ? "" : complaint_about_export(*owner, service.entrypoint);
+    if (complaint.empty()) return {};
+    return Error(ErrorCode::NotFound, fmt::format("{}: services: {} names the entrypoint \"{}\", {}",
+                                                  files_[worker.name].string(), service.name, service.entrypoint, complaint));
   }
 
   const Options& options_;

@@ -109,6 +109,19 @@ export default { fetch(): unknown { return [wasm, again, bytes, text, page, json
   }
 }
 
+TEST_F(LoadTest, KnowsWhatABundledMainModuleExports) {
+  put("wrangler.jsonc", R"({"name": "w", "main": "i.ts", "compatibility_date": "2026-11-17",
+      "services": [{"binding": "S", "service": "w", "entrypoint": "Named"}]})");
+  put("other.ts", "export class Named {}\nexport type Ghost = {};\n");
+  put("i.ts", "export * from './other';\nexport default {};\n");
+  const auto config = load({""});
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_THAT(config->workers.at(0).exports, testing::Optional(testing::UnorderedElementsAre("Named", "default")));
+  put("i.ts", "export default {};\n");
+  EXPECT_THAT(problem({""}), HasSubstr(R"(S names the entrypoint "Named", which the main module of "w" does not export; it )"
+                                       R"(exports "default")"));
+}
+
 TEST_F(LoadTest, BundlerComplaintsArriveVerbatim) {
   put("wrangler.toml", "name = \"w\"\nmain = \"i.ts\"\ncompatibility_date = \"2026-11-17\"\n");
   put("i.ts", "import x from './missing';\nexport default x\nconst const = 1;\n");

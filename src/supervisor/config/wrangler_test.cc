@@ -134,6 +134,8 @@ TEST(Wrangler, MistakesAreNamedWithTheirPlace) {
       {R"("worker_loaders": {})", place + "worker_loaders: expected a list of tables, found a table"},
       {R"("worker_loaders": [1])", place + "worker_loaders[0]: expected a table, found a whole number"},
       {R"("worker_loaders": [{}])", place + "worker_loaders[0].binding: expected a text, for example \"LOADER\""},
+      {R"("worker_loaders": [{"bindng": "L"}])",
+       place + "worker_loaders[0].binding: expected a text, for example \"LOADER\"; there is \"bindng\""},
       {R"("services": [{"binding": "S", "service": 1}])",
        place + "services[0].service: expected a text, found a whole number"},
       {R"("services": [{"binding": "S", "service": "s", "props": [1]}])",
