@@ -5,6 +5,7 @@
 //   runner --isolates-max=...     started by the supervisor with the descriptors of protocol/runner_options.h
 //   snapshot FILE                 started by the build: makes the start-up snapshot
 //   probe SNAPSHOT                locks itself down like a runner and tries forbidden acts; prints those that succeed
+//   weigh SNAPSHOT COUNT          prints what an isolate costs on this machine, by stages of its life
 //   version                       prints the engine's version
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -24,6 +25,7 @@
 #include "src/runner/host/host.h"
 #include "src/runner/isolate/end_process.h"
 #include "src/runner/worker/start.h"
+#include "src/runner/worker/weigh.h"
 #include "src/sandbox/sandbox.h"
 
 namespace insula {
@@ -160,6 +162,28 @@ int probe(const char* snapshot_path) {
   return possible.empty() ? 0 : 1;
 }
 
+// Memory and time of `count` isolates at each stage of their lives (docs/decisions/0015-memory-of-a-tenant.md).
+int weigh(const char* snapshot_path, const char* count_text) {
+  const std::size_t count = std::strtoul(count_text, nullptr, 10);
+  const Fd snapshot(open(snapshot_path, O_RDONLY | O_CLOEXEC));
+  if (!snapshot || count == 0) {
+    std::fprintf(stderr, "insula runner: weigh wants a snapshot file and a number of isolates\n");
+    return protocol::kExitUsage;
+  }
+  auto engine = runner::start_engine(snapshot.get(), kTenantLimits.memory_bytes);
+  if (!engine) {
+    std::fprintf(stderr, "insula runner: %s\n", engine.error().message().c_str());
+    return protocol::kExitSnapshot;
+  }
+  auto* board = new protocol::Board();
+  auto* host = new runner::Host(-1, -1, *board, **engine, HostOptions{});  // lives for ever
+  auto* slot = new runner::ExecutorSlot;
+  slot->adopt(&board->slots[0]);
+  std::fputs(runner::weigh(**engine, *host, *slot, count).c_str(), stdout);
+  std::fflush(stdout);
+  return 0;
+}
+
 }  // namespace
 
 int runner_main(int argc, char** argv) noexcept {
@@ -172,6 +196,7 @@ int runner_main(int argc, char** argv) noexcept {
     std::fprintf(stderr, "insula runner: %s\n", made.error().message().c_str());
     return 1;
   }
+  if (command == "weigh" && argc == 4) return weigh(argv[2], argv[3]);
   if (command == "version") {
     std::printf("%s\n", runner::engine_version().c_str());
     std::fflush(stdout);

@@ -74,15 +74,19 @@ void MeteredAllocator::Free(void* data, std::size_t length) {
   std::free(data);
 }
 
+void set_heap_limits(v8::ResourceConstraints& constraints, std::size_t heap_bytes_max) {
+  constraints.ConfigureDefaultsFromHeapSize(0, heap_bytes_max);
+  // A small nursery keeps a thousand mostly idle tenants small; it may grow under load.
+  constraints.set_initial_young_generation_size_in_bytes(512 * kKiB);
+  constraints.set_max_young_generation_size_in_bytes(8 * kMiB);
+}
+
 Isolate::Isolate(const Options& options) : options_(options), allocator_(std::make_shared<MeteredAllocator>()) {
   v8::Isolate::CreateParams params;
   params.snapshot_blob = &options_.snapshot->blob();
   params.external_references = options_.references;
   params.array_buffer_allocator_shared = allocator_;
-  params.constraints.ConfigureDefaultsFromHeapSize(0, options_.heap_bytes_max);
-  // A small nursery keeps a thousand mostly idle tenants small; it may grow under load.
-  params.constraints.set_initial_young_generation_size_in_bytes(512 * kKiB);
-  params.constraints.set_max_young_generation_size_in_bytes(8 * kMiB);
+  set_heap_limits(params.constraints, options_.heap_bytes_max);
   isolate_ = v8::Isolate::New(params);
   const v8::Locker locker(isolate_);
   const v8::Isolate::Scope isolate_scope(isolate_);

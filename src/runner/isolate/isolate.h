@@ -41,6 +41,9 @@ class MeteredAllocator final : public v8::ArrayBuffer::Allocator {
   std::atomic<std::size_t> buffer_bytes_max_{~std::size_t{0}};
 };
 
+// As every isolate of a runner has them.
+void set_heap_limits(v8::ResourceConstraints& constraints, std::size_t heap_bytes_max);
+
 class Isolate final : public Terminable {
  public:
   struct Options {

@@ -34,8 +34,9 @@ class WorkerImpl final : public Worker {
   std::size_t memory_bytes() const override { return memory_bytes_.load(std::memory_order_relaxed); }
   void shrink() override;
 
- private:
   v8::Isolate* v8() const noexcept { return isolate_.v8(); }
+
+ private:
 
   void handle(LoadEvent& event);
   void handle(InvokeEvent& event);
