@@ -3,7 +3,7 @@
 // Makes JavaScript text of the built-ins: the core, which runs when the snapshot is made and so is in the heap of every
 // isolate, and the parts, which run in an isolate when it first asks for them and cost it nothing before.
 //
-//   core       (function (native) { ... })          src/builtins/boot.ts and all that it imports
+//   core       (function (ops) { ... })             src/builtins/boot.ts and all that it imports
 //   //part streams
 //              (function (ops, parts, handed) { ... })   src/builtins/web/streams_part.ts and what only it imports
 //
@@ -18,7 +18,9 @@ const source = path.join(root, "src/builtins");
 
 // Names are those of src/builtins/internal/parts.d.ts.
 const parts = {
-  actors: "runtime/actors/actors_part.ts",
+  actors: "runtime/actors/actors_part.ts", console: "web/console_part.ts", encoding: "web/encoding_part.ts",
+  events: "web/events_part.ts", extras: "web/extras_part.ts", forms: "web/forms_part.ts",
+  loader: "runtime/loader_part.ts", params: "web/params_part.ts",
   rpc: "runtime/rpc/rpc_part.ts", sockets: "runtime/sockets/sockets_part.ts", streams: "web/streams_part.ts",
   workflows: "runtime/workflows/workflows_part.ts",
 };
@@ -80,29 +82,37 @@ export async function bundleBuiltins(entry = "boot.ts") {
   const alone = await bundleText(`export * from "./${entry}";`, "runtime");
   const core = new Set(Object.keys(alone.metafile.inputs).map((file) => path.resolve(root, file)));
   const handed = new Map();
+  const owners = new Map();  // module to part: a class must not exist twice
   const texts = {};
   const makers = [];
   for (const [name, file] of Object.entries(parts)) {
     for (const { from } of valueImports(readFileSync(path.join(source, file), "utf8").replaceAll("export {", "import {"))) {
+      if (from.endsWith("_later.ts")) continue;  // the core's end of a part
       if (core.has(path.resolve(source, path.dirname(file), from))) {
         throw new Error(`${from} belongs to the part ${name}, but the core imports it too`);
       }
     }
     const made = await bundleText(`export * from "./${file}";`, "part", [coreAsList(core, handed)]);
+    for (const module of Object.keys(made.metafile.inputs).filter((one) => one.endsWith(".ts") && !one.includes("?"))) {
+      const other = entry === "boot.ts" ? owners.get(module) : undefined;  // else the core may lack what both have
+      if (other !== undefined) throw new Error(`${module} would be in the parts ${other} and ${name}; ask parts.${other}()`);
+      owners.set(module, name);
+    }
     texts[name] = `(function(ops,parts,handed){"use strict";${made.outputFiles[0].text}return part;})\n`;
-    makers.push(`${name}:()=>part_${name}??=native.part("${name}",ops,parts,runtime.handOver())`);
+    makers.push(`${name}:()=>part_${name}??=part("${name}",ops,parts,runtime.handOver())`);
   }
   const list = [...handed.keys()].map((key) => key.split(":"));
   const imports = list.map(([file, name], index) => `import { ${name} as h${index} } from ${JSON.stringify(file)};\n`);
   const whole = await bundleText(`export * from "./${entry}";\n${imports.join("")}
 export const handOver = () => [${list.map((_, index) => `h${index}`).join(",")}];`, "runtime");
-  // Two calls leave their second result in an array that they are given: it belongs to the heap, so to the snapshot.
-  const text = `(function(native){"use strict";
-const url_components=new Uint32Array(8),text_result=new Uint32Array(2);
-const ops={...native,url_components,text_result,
-url_parse:(input,base)=>native.url_parse(input,base,url_components),
-url_set:(href,field,value)=>native.url_set(href,field,value,url_components),
-utf8_encode_into:(text,into)=>native.utf8_encode_into(text,into,text_result)};
+  // Two calls leave their second result in an array that they are given: it belongs to the heap, so to the snapshot. The
+  // native side adds to `ops` what only a part uses, when that is made.
+  const text = `(function(ops){"use strict";
+const {part,url_parse,url_set,utf8_encode_into}=ops,url_components=new Uint32Array(8),text_result=new Uint32Array(2);
+Object.assign(ops,{url_components,text_result,
+url_parse:(input,base)=>url_parse(input,base,url_components),
+url_set:(href,field,value)=>url_set(href,field,value,url_components),
+utf8_encode_into:(text,into)=>utf8_encode_into(text,into,text_result)});
 let ${Object.keys(parts).map((name) => `part_${name}`).join(",")};
 const parts={${makers.join(",")}};
 ${whole.outputFiles[0].text}

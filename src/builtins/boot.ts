@@ -17,7 +17,6 @@ import {
 import { engineDone } from "./runtime/engine_calls.ts";
 import { faultError, newDataCloneError } from "./runtime/errors.ts";
 import { fetch, revive } from "./runtime/fetcher.ts";
-import { needCode } from "./runtime/loader.ts";
 import { prepare } from "./runtime/prepare.ts";
 import { socketHost } from "./runtime/sockets/host.ts";
 import { builtinModule } from "./runtime/workers_module.ts";
@@ -31,7 +30,8 @@ Object.defineProperty(globalThis, "fetch", { value: fetch, writable: true, enume
 
 type OpenActorArguments = Parameters<ReturnType<typeof parts.actors>["openActor"]>;
 
-// In the parts "rpc" and "actors".
+// In parts.
+const needCode = (request: number, source: number): void => parts.loader().needCode(request, source);
 const finishAnswer = (answer: number): void => parts.rpc().finishAnswer(answer);
 const reduce = (object: object, mode: number): unknown => parts.rpc().reduce(object, mode);
 const releaseExport = (id: number, ended: boolean): void => parts.rpc().releaseExport(id, ended);

@@ -180,6 +180,11 @@ for (const [name, operation] of Object.entries(table)) {
 // Parts are modules like any other here.
 const require = createRequire(import.meta.url);
 (globalThis as unknown as { parts: unknown }).parts = {
+  console: () => require("../../src/builtins/web/console_part.ts"),
+  encoding: () => require("../../src/builtins/web/encoding_part.ts"),
+  events: () => require("../../src/builtins/web/events_part.ts"),
+  forms: () => require("../../src/builtins/web/forms_part.ts"),
+  params: () => require("../../src/builtins/web/params_part.ts"),
   sockets: () => require("../../src/builtins/runtime/sockets/sockets_part.ts"),
   rpc: () => require("../../src/builtins/runtime/rpc/rpc_part.ts"),
   streams: () => require("../../src/builtins/web/streams_part.ts"),

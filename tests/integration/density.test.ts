@@ -52,7 +52,7 @@ describe('density', { timeout: 280000 }, () => {
     const each = (memoryOf(insula.tree()).pssBytes - before) / 1000 / kMiB;
     assert.deepEqual(await visit(insula, ids), ids.map((id) => `${id} 2`));
     assert.equal((await insula.call('/loads')).text, '1001');
-    assert.ok(each < 1.6, `${each.toFixed(2)} MiB per tenant`);
+    assert.ok(each < 1.4, `${each.toFixed(2)} MiB per tenant`);
     closeConnections();
   });
 

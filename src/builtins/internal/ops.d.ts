@@ -55,8 +55,8 @@ declare const ops: {
   // Kind of promise without awaiting: 0 pending, 1 fulfilled, 2 rejected; -1: not a promise.
   promise_state(value: unknown): number;
 
-  // Defines a data property, not enumerable, whose value is runtime.lazyGlobal(name), asked for when it is first read.
-  lazy_global(target: object, name: string): void;
+  // Defines a data property whose value is runtime.lazyGlobal(name), asked for when it is first read.
+  lazy_global(target: object, name: string, enumerable: boolean): void;
 
   // ---- Console. One line of at most 64 KiB; the host caps the sum per invocation. message: the
   // arguments as JSON, when the Worker has tails.

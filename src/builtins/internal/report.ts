@@ -2,8 +2,6 @@
 //
 // What becomes of an exception that nobody can catch: it is logged, and the isolate lives on.
 
-import { inspect } from "./inspect.ts";
-
 export function reportException(error: unknown): void {
-  ops.log("error", `Uncaught ${inspect(error)}`);
+  ops.log("error", `Uncaught ${parts.console().inspect(error)}`);
 }

@@ -3,7 +3,7 @@
 // Bodies on their way out: text, bytes and native bodies go as they are; a JavaScript stream is pumped into a writer.
 
 import { isBytes, mapDelete, mapGet, mapSet, promiseThen, SafeMap, viewOf } from "../internal/intrinsics.ts";
-import { encodeUtf8 } from "../web/encoding.ts";
+import { encodeUtf8 } from "../web/utf8.ts";
 import type { SendableBody } from "../web/body.ts";
 import type { ReadableStream, ReadableStreamDefaultReader } from "../web/streams.ts";
 import { gated } from "../internal/gates.ts";

@@ -7,16 +7,14 @@ import { jsonParse, mapDelete, mapForEach, mapGet, mapSet, promiseResolve, promi
 import { takeBodyForSend } from "../web/body.ts";
 import { abortRequest, type Request, requestFromHost } from "../web/request.ts";
 import { isResponse, type Response, responseHeadersBlockOf, statusOf, statusTextOf } from "../web/response.ts";
-import { endGroups } from "../web/console.ts";
-import { PromiseRejectionEvent } from "../web/event_classes.ts";
-import { dispatch, hasListeners } from "../web/events.ts";
-import { globalEvents } from "../web/index.ts";
+import { endGroups } from "../web/console_later.ts";
+import { tellOfRejection } from "../web/events_later.ts";
 import { outgoing } from "./bodies.ts";
 import { forgetProps, noteProps } from "./caller_props.ts";
 import { ExecutionContext } from "./context.ts";
 import { describe, faultError, isOwnError, unattributedError } from "./errors.ts";
 import { kObjectEntrypoint, setExports } from "./exports.ts";
-import { forgetSourcesOf } from "./loader.ts";
+import { forgetSourcesOf } from "./loader_later.ts";
 import { leave } from "../internal/gates.ts";
 import { native } from "./native.ts";
 import type { Receiver } from "./rpc/receiver.ts";
@@ -285,11 +283,4 @@ export function unhandledRejection(reason: unknown, promise: Promise<unknown>): 
 
 export function rejectionHandled(reason: unknown, promise: Promise<unknown>): void {
   tellOfRejection("rejectionhandled", reason, promise);
-}
-
-// False when a listener prevented the default.
-function tellOfRejection(type: string, reason: unknown, promise: Promise<unknown>): boolean {
-  if (!hasListeners(globalEvents, type)) return true;
-  const cancelable = type === "unhandledrejection";
-  return dispatch(globalEvents, new PromiseRejectionEvent(type, { promise, reason, cancelable }));
 }

@@ -12,6 +12,7 @@ import { queueMicrotask } from "../web/timers.ts";
 import type { Target } from "./calls.ts";
 import { describe } from "./errors.ts";
 import { type Fetcher, newFetcher } from "./fetcher.ts";
+import { adoptLoader } from "./loader_later.ts";
 import { native } from "./native.ts";
 import { type PackedCode, packCode } from "./worker_code.ts";
 
@@ -239,3 +240,5 @@ function provide(request: number, code: PackedCode): void {
   native.provide_code(request, code.date, code.flags, code.mainModule, code.names, code.kinds, code.bodies, code.env,
     code.blocked, code.cpuMs, code.subRequests, code.outbound, code.tails);
 }
+
+adoptLoader({ forgetSources, forgetSourcesOf, isEngineClass });

@@ -3,11 +3,9 @@
 // Preparation of a blank isolate for its Worker: env and settings, before any of the Worker's code runs.
 
 import { capabilityTarget, newFetcher } from "./fetcher.ts";
-import { newLoader } from "./loader.ts";
 import { addDisposers } from "./rpc/classes.ts";
 import { settings } from "./settings.ts";
-import { messageOf } from "./tail_messages.ts";
-import { tellMessages } from "../web/console.ts";
+import { tails } from "../web/console_later.ts";
 
 type BindingEntry = readonly [
   name: string, kind: number, text: string, capability: number, key: Uint8Array | undefined,
@@ -26,7 +24,7 @@ export function prepare(
   settings.flags = flags;
   settings.hasOutbound = hasOutbound;
   settings.date = date;
-  if (hasTails) tellMessages(messageOf);
+  tails.areThere = hasTails;
   if (typeof env === "object" && env !== null) Object.assign(settings.env, env);
   for (const [name, kind, text, capability, key] of entries) {
     const binding = kind === kNamespace ? namespaceOf(name, text, capability, key!) : bindingOf(kind, text, capability);
@@ -52,7 +50,7 @@ function bindingOf(kind: number, text: string, capability: number): unknown {
     case 1:  // JSON
       return JSON.parse(text) as unknown;
     case 2:  // loader
-      return newLoader(capability);
+      return parts.loader().newLoader(capability);
     case 5:  // workflow
       return parts.workflows().newWorkflow(capability);
     default:  // fetcher

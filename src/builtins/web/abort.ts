@@ -7,6 +7,7 @@ import { illegalConstructor, illegalInvocation } from "../internal/errors.ts";
 import { webClass } from "../internal/web_class.ts";
 import { DOMException } from "./dom_exception.ts";
 import { dispatch, Event, type EventHandler, EventTarget, HandlerAttribute } from "./events.ts";
+import { adoptSignals } from "./events_later.ts";
 import { setTimer } from "./timers.ts";
 
 interface SignalState {
@@ -153,3 +154,5 @@ export function abortSignal(signal: AbortSignal, reason: unknown): void {
   dispatch(signal, new Event("abort"));
   for (const dependent of told) dispatch(dependent, new Event("abort"));
 }
+
+adoptSignals(isAbortSignal);

@@ -9,7 +9,8 @@ import {
   toLowerCase, trunc, viewOf,
 } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
-import { decodeUtf8, encodeUtf8 } from "./encoding.ts";
+import { adoptBlobs } from "./forms_later.ts";
+import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 import type { ReadableStream } from "./streams.ts";
 import { streamFromSource } from "./streams_later.ts";
 
@@ -148,3 +149,5 @@ export class File extends Blob {
 webClass(File, "File", (file) => ({
   size: file.size, type: file.type, name: file.name, lastModified: file.lastModified,
 }));
+
+adoptBlobs({ isBlob, isFile });

@@ -9,17 +9,18 @@ import { illegalConstructor, illegalInvocation } from "../internal/errors.ts";
 import { gated } from "../internal/gates.ts";
 import { charCodeAt, concatBytes, copyBytes, exactBuffer, isBytes, isWellFormed, jsonParse, SafeUint8Array, slice, toWellFormed } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
-import { type Blob, blobFromBytes, bytesOfBlob, isBlob, typeOfBlob } from "./blob.ts";
-import { decodeUtf8, encodeUtf8 } from "./encoding.ts";
-import { type FormData, isFormData } from "./form_data.ts";
+import type { Blob } from "./blob.ts";
+import type { FormData } from "./form_data.ts";
+import { isBlob, isFormData } from "./forms_later.ts";
 import { headerOf, type Headers } from "./headers.ts";
-import { encodeMultipart, parseForm } from "./multipart.ts";
+import { isSearchParams, paramsText } from "./params_later.ts";
 import type { ReadableStream } from "./streams.ts";
 import {
   isDisturbed, isLocked, isReadableStream, promisedLength, readAllBytes, reclaimSource, type StreamSource,
   streamFromIterable, streamFromSource,
 } from "./streams_later.ts";
-import { isSearchParams, paramsText, type URLSearchParams } from "./url_search_params.ts";
+import type { URLSearchParams } from "./url_search_params.ts";
+import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 
 export type BodyInit =
   string | ArrayBuffer | ArrayBufferView | Blob | FormData | URLSearchParams | ReadableStream<Uint8Array> | null;
@@ -93,12 +94,12 @@ export class Body {
 
   async formData(): Promise<FormData> {
     const type = headerOf((this as unknown as { headers: Headers }).headers, "content-type");
-    return parseForm(await consumeBytes(bodyOf(this)), type);
+    return parts.forms().parseForm(await consumeBytes(bodyOf(this)), type);
   }
 
   async blob(): Promise<Blob> {
     const type = headerOf((this as unknown as { headers: Headers }).headers, "content-type");
-    return blobFromBytes(await consumeBytes(bodyOf(this)), type ?? "");
+    return parts.forms().blobFromBytes(await consumeBytes(bodyOf(this)), type ?? "");
   }
 }
 
@@ -132,9 +133,12 @@ export function extractBody(init: unknown): BodyState {
     if (isBytes(init)) return bytesBody(copyBytes(init), null);
     if (isReadableStream(init)) return streamBody(init);
     if (isSearchParams(init)) return textBody(paramsText(init), "application/x-www-form-urlencoded;charset=UTF-8");
-    if (isBlob(init)) return bytesBody(bytesOfBlob(init), typeOfBlob(init) || null);
+    if (isBlob(init)) {
+      const { bytesOfBlob, typeOfBlob } = parts.forms();
+      return bytesBody(bytesOfBlob(init), typeOfBlob(init) || null);
+    }
     if (isFormData(init)) {
-      const { bytes, type } = encodeMultipart(init);
+      const { bytes, type } = parts.forms().encodeMultipart(init);
       return bytesBody(bytes, type);
     }
     const iterate = (init as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator];

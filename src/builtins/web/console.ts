@@ -7,6 +7,8 @@ import {
   byteLengthOf, defineProperty, mapDelete, mapGet, mapSet, objectCreate, repeat, replaceAll, SafeMap, SafeUint8Array,
   slice,
 } from "../internal/intrinsics.ts";
+import { adoptConsole, tails } from "./console_later.ts";
+import { messageOf } from "./console_messages.ts";
 import { formatTable } from "./console_table.ts";
 
 type Level = "debug" | "info" | "log" | "warn" | "error";
@@ -19,13 +21,6 @@ const counts = new SafeMap<string, number>();
 const timers = new SafeMap<string, number>();
 const groups = new SafeMap<number, number>();  // open ones, by invocation
 
-// Makes JSON of the arguments, for those who hear of every line; null when nobody does.
-let messageOf: ((args: readonly unknown[]) => string) | null = null;
-
-export function tellMessages(how: (args: readonly unknown[]) => string): void {
-  messageOf = how;
-}
-
 function write(level: Level, text: string, args?: readonly unknown[]): void {
   const depth = groups.size === 0 ? 0 : mapGet(groups, ops.invocation()) ?? 0;
   let line = depth === 0 ? text : repeat("  ", depth) + replaceAll(text, "\n", `\n${repeat("  ", depth)}`);
@@ -33,7 +28,7 @@ function write(level: Level, text: string, args?: readonly unknown[]): void {
     ops.utf8_encode_into(line, new SafeUint8Array(kMostBytes));
     line = slice(line, 0, ops.text_result[0]!);
   }
-  ops.log(level, line, args === undefined || messageOf === null ? undefined : messageOf(args));
+  ops.log(level, line, args === undefined || !tails.areThere ? undefined : messageOf(args));
 }
 
 function labelOf(label: unknown): string {
@@ -144,7 +139,8 @@ for (const name of Object.keys(methods) as (keyof typeof methods)[]) {
 }
 defineProperty(console, Symbol.toStringTag, { value: "console", configurable: true });
 
-// When an invocation is over nothing of its groups is left for the next.
 export function endGroups(invocation: number): void {
   mapDelete(groups, invocation);
 }
+
+adoptConsole(endGroups);

@@ -6,7 +6,7 @@
 import { isObject, toText, toUsv } from "../internal/convert.ts";
 import { badArgument, illegalInvocation } from "../internal/errors.ts";
 import {
-  apply, byteLengthOf, charCodeAt, concatBytes, copyBytes, fromCharCode, isBytes, isWellFormed, objectCreate, slice,
+  apply, byteLengthOf, charCodeAt, concatBytes, copyBytes, fromCharCode, isBytes, isWellFormed, objectCreate, slice, split,
   subarray, toLowerCase, toWellFormed, typedArrayName, viewOf,
 } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
@@ -53,7 +53,7 @@ const labelsOf: Readonly<Record<Encoding, string>> = {
 
 const encodings = objectCreate(null) as Record<string, Encoding>;
 for (const encoding of ["utf-8", "utf-16le", "utf-16be", "windows-1252"] as const) {
-  for (const label of labelsOf[encoding].split(" ")) encodings[label] = encoding;
+  for (const label of split(labelsOf[encoding], " ")) encodings[label] = encoding;
 }
 
 // What windows-1252 has at 0x80-0x9f, where ISO 8859-1 has control characters.
@@ -226,14 +226,4 @@ function decodeWindows1252(bytes: Uint8Array, length: number): string {
     from = i + 1;
   }
   return from === 0 ? text : out + slice(text, from);
-}
-
-// The decoding of bodies: UTF-8, with replacement, without a BOM.
-export function decodeUtf8(bytes: Uint8Array): string {
-  const text = ops.utf8_decode(bytes, false)!;
-  return text !== "" && charCodeAt(text, 0) === 0xfeff ? slice(text, 1) : text;
-}
-
-export function encodeUtf8(text: string): Uint8Array {
-  return ops.utf8_encode(toUsv(text));
 }

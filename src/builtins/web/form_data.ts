@@ -8,6 +8,7 @@ import { apply } from "../internal/intrinsics.ts";
 import { pairIterator, type PairIterator } from "../internal/pair_iterator.ts";
 import { webClass } from "../internal/web_class.ts";
 import { type Blob, File, isBlob, isFile, typeOfBlob } from "./blob.ts";
+import { adoptForms } from "./forms_later.ts";
 
 export type FormDataEntryValue = File | string;
 
@@ -153,3 +154,4 @@ export function formFromEntries(list: readonly FormDataEntryValue[]): FormData {
   return form;
 }
 
+adoptForms(isFormData);

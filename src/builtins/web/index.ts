@@ -5,84 +5,76 @@
 import { badArgument } from "../internal/errors.ts";
 import { defineProperty } from "../internal/intrinsics.ts";
 import { reportException } from "../internal/report.ts";
-import { AbortController, AbortSignal } from "./abort.ts";
-import { atob, btoa } from "./base64.ts";
-import { Blob, File } from "./blob.ts";
 import { Body } from "./body.ts";
-import { console } from "./console.ts";
-import { Crypto, crypto } from "./crypto.ts";
 import { DOMException } from "./dom_exception.ts";
-import { TextDecoder, TextEncoder } from "./encoding.ts";
-import { CloseEvent, CustomEvent, ErrorEvent, MessageEvent, PromiseRejectionEvent } from "./event_classes.ts";
-import { Event, EventTarget } from "./events.ts";
-import { FormData } from "./form_data.ts";
 import { Headers } from "./headers.ts";
-import { Navigator, navigator } from "./navigator.ts";
-import { Performance, performance } from "./performance.ts";
 import { Request } from "./request.ts";
 import { Response } from "./response.ts";
-import { Scheduler, scheduler } from "./scheduler.ts";
-import { structuredClone } from "./structured_clone.ts";
 import { clearInterval, clearTimeout, queueMicrotask, setInterval, setTimeout } from "./timers.ts";
 import { URL } from "./url.ts";
-import { URLSearchParams } from "./url_search_params.ts";
 
-const classes = {
-  AbortController,
-  AbortSignal,
-  Blob,
-  Body,
-  CloseEvent,
-  Crypto,
-  CustomEvent,
-  DOMException,
-  ErrorEvent,
-  Event,
-  EventTarget,
-  File,
-  FormData,
-  Headers,
-  MessageEvent,
-  Navigator,
-  Performance,
-  PromiseRejectionEvent,
-  Request,
-  Response,
-  Scheduler,
-  TextDecoder,
-  TextEncoder,
-  URL,
-  URLSearchParams,
-};
+const classes = { Body, DOMException, Headers, Request, Response, URL };
 
-// Classes of the part "streams", made when somebody first names one of them.
-const streamClasses = [
-  "ByteLengthQueuingStrategy",
-  "CountQueuingStrategy",
-  "FixedLengthStream",
-  "IdentityTransformStream",
-  "ReadableByteStreamController",
-  "ReadableStream",
-  "ReadableStreamBYOBReader",
-  "ReadableStreamBYOBRequest",
-  "ReadableStreamDefaultController",
-  "ReadableStreamDefaultReader",
-  "TextDecoderStream",
-  "TextEncoderStream",
-  "TransformStream",
-  "TransformStreamDefaultController",
-  "WritableStream",
-  "WritableStreamDefaultController",
-  "WritableStreamDefaultWriter",
-] as const;
-
-// Classes of the part "sockets", likewise.
-const socketClasses = ["WebSocket", "WebSocketPair"] as const;
+// Those that a part brings, made when somebody first names one of them: not enumerable ones, and enumerable ones.
+interface Lazy {
+  readonly made: () => object;
+  readonly classes: readonly string[];
+  readonly values: readonly string[];
+}
+const lazy: readonly Lazy[] = [
+  {
+    made: () => parts.streams(),
+    classes: [
+      "ByteLengthQueuingStrategy", "CountQueuingStrategy", "FixedLengthStream", "IdentityTransformStream",
+      "ReadableByteStreamController", "ReadableStream", "ReadableStreamBYOBReader", "ReadableStreamBYOBRequest",
+      "ReadableStreamDefaultController", "ReadableStreamDefaultReader", "TextDecoderStream", "TextEncoderStream",
+      "TransformStream", "TransformStreamDefaultController", "WritableStream", "WritableStreamDefaultController",
+      "WritableStreamDefaultWriter",
+    ],
+    values: [],
+  },
+  { made: () => parts.sockets(), classes: ["WebSocket", "WebSocketPair"], values: [] },
+  {
+    made: () => parts.events(),
+    classes: [
+      "AbortController", "AbortSignal", "CloseEvent", "CustomEvent", "ErrorEvent", "Event", "EventTarget", "MessageEvent",
+      "Performance", "PromiseRejectionEvent",
+    ],
+    values: ["addEventListener", "dispatchEvent", "performance", "removeEventListener"],
+  },
+  { made: () => parts.forms(), classes: ["Blob", "File", "FormData"], values: [] },
+  { made: () => parts.params(), classes: ["URLSearchParams"], values: [] },
+  { made: () => parts.encoding(), classes: ["TextDecoder", "TextEncoder"], values: [] },
+  {
+    made: () => parts.extras(),
+    classes: ["Crypto", "Navigator", "Scheduler"],
+    values: ["atob", "btoa", "crypto", "navigator", "scheduler", "structuredClone"],
+  },
+  { made: () => parts.console(), classes: ["console"], values: [] },
+];
 
 // For the host: the value of a global that ops.lazy_global() has defined.
 export function lazyGlobal(name: string): unknown {
-  if (name === "WebSocket" || name === "WebSocketPair") return parts.sockets()[name];
-  return parts.streams()[name as (typeof streamClasses)[number]];
+  for (let i = 0; i < lazy.length; i++) {
+    const { made, classes: hidden, values } = lazy[i]!;
+    if (!has(hidden, name) && !has(values, name)) continue;
+    const value = (made() as Record<string, unknown>)[name];
+    if (typeof value === "function") setName(value, name);
+    return value;
+  }
+  return undefined;
+}
+
+function has(names: readonly string[], name: string): boolean {
+  for (let i = 0; i < names.length; i++) {
+    if (names[i] === name) return true;
+  }
+  return false;
+}
+
+// The bundler may have shortened it.
+function setName(made: object, name: string): void {
+  defineProperty(made, "name", { value: name, configurable: true });
 }
 
 function reportError(error: unknown): void {
@@ -90,45 +82,24 @@ function reportError(error: unknown): void {
   reportException(error);
 }
 
-const functions = {
-  atob,
-  btoa,
-  clearInterval,
-  clearTimeout,
-  queueMicrotask,
-  reportError,
-  setInterval,
-  setTimeout,
-  structuredClone,
-};
-
-const objects = { crypto, navigator, performance, scheduler };
-
-// The events of the isolate itself, such as unhandledrejection: the runtime dispatches them here.
-export const globalEvents = new EventTarget();
+const functions = { clearInterval, clearTimeout, queueMicrotask, reportError, setInterval, setTimeout };
 
 // Defines every global on `target`: classes as Web IDL wants them, not enumerable; operations and attributes enumerable.
 export function installWebGlobals(target: object): void {
   define(target, classes, false);
-  for (const name of streamClasses) ops.lazy_global(target, name);
-  for (const name of socketClasses) ops.lazy_global(target, name);
   define(target, functions, true);
-  define(target, objects, true);
-  define(target, { console }, false);
+  for (const { classes: hidden, values } of lazy) {
+    for (const name of hidden) ops.lazy_global(target, name, false);
+    for (const name of values) ops.lazy_global(target, name, true);
+  }
   define(target, { self: target }, true);
   defineProperty(target, "origin", { value: "null", writable: false, enumerable: true, configurable: true });
-  define(target, {
-    addEventListener: globalEvents.addEventListener.bind(globalEvents),
-    removeEventListener: globalEvents.removeEventListener.bind(globalEvents),
-    dispatchEvent: globalEvents.dispatchEvent.bind(globalEvents),
-  }, true);
 }
 
-// Names come from the lists above: the bundler may have shortened those of the functions.
 function define(target: object, values: Readonly<Record<string, unknown>>, enumerable: boolean): void {
   for (const name of Object.keys(values)) {
     const value = values[name];
-    if (typeof value === "function") defineProperty(value, "name", { value: name, configurable: true });
+    if (typeof value === "function") setName(value, name);
     defineProperty(target, name, { value, writable: true, enumerable, configurable: true });
   }
 }

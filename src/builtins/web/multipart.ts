@@ -8,9 +8,8 @@ import {
   subarray, toLowerCase,
 } from "../internal/intrinsics.ts";
 import { bytesOfBlob, File } from "./blob.ts";
-import { decodeUtf8, encodeUtf8 } from "./encoding.ts";
+import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 import { type FormData, type FormDataEntryValue, formEntries, formFromEntries } from "./form_data.ts";
-import { parseUrlEncoded } from "./url_search_params.ts";
 
 const kMaxParts = 10000;
 
@@ -64,7 +63,7 @@ export function parseForm(bytes: Uint8Array, contentType: string | null): FormDa
   const essence = toLowerCase(semicolon < 0 ? type : slice(type, 0, semicolon)).trim();
   if (essence === "application/x-www-form-urlencoded") {
     const list: string[] = [];
-    parseUrlEncoded(decodeUtf8(bytes), list);
+    parts.params().parseUrlEncoded(decodeUtf8(bytes), list);
     return formFromEntries(list);
   }
   if (essence !== "multipart/form-data") {

@@ -6,10 +6,11 @@ import { isObject, toText, toUsv } from "../internal/convert.ts";
 import { badArgument, badConstructorArgument, badField, illegalInvocation } from "../internal/errors.ts";
 import { jsonParse, jsonStringify, objectCreate, toUpperCase } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
-import { type AbortSignal, abortError, abortSignal, isAbortSignal, newSignal } from "./abort.ts";
+import type { AbortSignal } from "./abort.ts";
 import {
   Body, bodyOf, type BodyInit, type BodyState, bodyToken, copyBody, extractBody, isUsed, moveBody, nativeBody, noBody,
 } from "./body.ts";
+import { isAbortSignal } from "./events_later.ts";
 import { addIfAbsent, blockOf, Headers, headersFromBlock, type HeadersGuard, type HeadersInit } from "./headers.ts";
 
 export type RequestRedirect = "follow" | "manual";
@@ -161,8 +162,9 @@ export class Request extends Body {
   get signal(): AbortSignal {
     const state = stateOf(this);
     if (state.signal === null) {
+      const { abortError, abortSignal, newSignal } = parts.events();
       state.signal = newSignal();
-      if (state.aborted) abortSignal(state.signal, state.abortReason);
+      if (state.aborted) abortSignal(state.signal, state.abortReason ?? abortError());
     }
     return state.signal;
   }
@@ -313,9 +315,9 @@ export function requestFromParts(
 }
 
 // The client of an incoming request went away.
-export function abortRequest(request: Request, reason: unknown = abortError()): void {
+export function abortRequest(request: Request, reason?: unknown): void {
   const state = stateOf(request);
-  if (state.signal !== null) return abortSignal(state.signal, reason);
+  if (state.signal !== null) return parts.events().abortSignal(state.signal, reason ?? parts.events().abortError());
   state.aborted = true;
   state.abortReason = reason;
 }

@@ -5,7 +5,8 @@
 import { badArgument, badField, illegalConstructor, illegalInvocation } from "../internal/errors.ts";
 import { SafePromise } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
-import { type AbortSignal, isAbortSignal } from "./abort.ts";
+import type { AbortSignal } from "./abort.ts";
+import { isAbortSignal } from "./events_later.ts";
 import { clearTimer, setTimer } from "./timers.ts";
 
 const token: unique symbol = Symbol("scheduler");

@@ -24,7 +24,7 @@ import { isObject } from "../internal/convert.ts";
 import { byteLengthOf, concatBytes, isBytes, viewOf, weakMapGet, weakMapSet } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
 import { pullBody } from "./body.ts";
-import { encodeUtf8 } from "./encoding.ts";
+import { encodeUtf8 } from "./utf8.ts";
 import { adoptStreams, type StreamSource } from "./streams_later.ts";
 
 export * from "web-streams-polyfill";

@@ -9,7 +9,7 @@ import {
   byteLengthOf, charCodeAt, copyBytes, isBytes, slice, viewOf, SafePromise,
 } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
-import { TextDecoder, type TextDecoderOptions } from "./encoding.ts";
+import type { TextDecoder, TextDecoderOptions } from "./encoding.ts";
 import {
   promiseLength, ReadableStream, type ReadableByteStreamController, TransformStream, WritableStream,
 } from "./streams.ts";
@@ -187,7 +187,7 @@ export class TextDecoderStream {
   #transform: TransformStream<ArrayBuffer | ArrayBufferView, string>;
 
   constructor(label: string = "utf-8", options: TextDecoderOptions = {}) {
-    const decoder = new TextDecoder(label, options);
+    const decoder = new (parts.encoding().TextDecoder)(label, options);
     this.#decoder = decoder;
     this.#transform = new TransformStream<ArrayBuffer | ArrayBufferView, string>({
       transform(chunk, controller) {

@@ -7,7 +7,7 @@ import { isObject, toUsv } from "../internal/convert.ts";
 import { badConstructorArgument, badArgument, illegalInvocation } from "../internal/errors.ts";
 import { charCodeAt, slice } from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
-import { linkedParams, refillParams, type URLSearchParams } from "./url_search_params.ts";
+import type { URLSearchParams } from "./url_search_params.ts";
 
 const kNone = 0xffffffff;
 const kAt = 0x40;
@@ -135,7 +135,7 @@ export class URL {
 
   get searchParams(): URLSearchParams {
     const state = stateOf(this);
-    return (state.params ??= linkedParams(searchOf(state), (query) => {
+    return (state.params ??= parts.params().linkedParams(searchOf(state), (query) => {
       this.#change(field.search, query);
     }));
   }
@@ -195,7 +195,7 @@ function cut(href: string, params: URLSearchParams | null): UrlState {
 }
 
 function refresh(state: UrlState): void {
-  if (state.params !== null) refillParams(state.params, searchOf(state));
+  if (state.params !== null) parts.params().refillParams(state.params, searchOf(state));
 }
 
 function searchOf({ href, searchStart, hashStart }: UrlState): string {

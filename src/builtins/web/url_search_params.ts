@@ -11,6 +11,7 @@ import {
 } from "../internal/intrinsics.ts";
 import { pairIterator, type PairIterator } from "../internal/pair_iterator.ts";
 import { webClass } from "../internal/web_class.ts";
+import { adoptParams } from "./params_later.ts";
 
 export type URLSearchParamsInit = string | URLSearchParams | Iterable<Iterable<string>> | Record<string, string>;
 
@@ -295,3 +296,5 @@ function percentEncode(text: string): string {
   }
   return out;
 }
+
+adoptParams(isSearchParams);

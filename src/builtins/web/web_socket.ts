@@ -16,14 +16,15 @@ import {
   byteLengthOf, copyBytes, exactBuffer, indexOf, isBytes, join, promiseThen, regExpExec, SafePromise, slice, startsWith,
 } from "../internal/intrinsics.ts";
 import { webClass, webConstants } from "../internal/web_class.ts";
-import { Blob } from "./blob.ts";
+import type { Blob } from "./blob.ts";
 import { DOMException } from "./dom_exception.ts";
-import { CloseEvent, ErrorEvent, MessageEvent } from "./event_classes.ts";
-import { dispatch, Event, type EventHandler, EventTarget } from "./events.ts";
+import type { Event as AnyEvent, EventHandler } from "./events.ts";
 import { headerOf } from "./headers.ts";
 import { type Response, statusOf, webSocketOf } from "./response.ts";
 import { adoptSockets, socketHost } from "./sockets_later.ts";
 import { setTimer } from "./timers.ts";
+
+const { CloseEvent, dispatch, ErrorEvent, Event, EventTarget, MessageEvent } = parts.events();
 
 const kConnecting = 0;
 const kOpen = 1;
@@ -216,7 +217,7 @@ export class End implements Other {
     }
   }
 
-  fire(event: Event): void {
+  fire(event: AnyEvent): void {
     let error: unknown;
     let hasFailed = false;
     dispatch(this.socket, event, (thrown) => {
@@ -270,7 +271,7 @@ function protocolError(why: string): Error {
 
 function toData(bytes: Uint8Array, type: BinaryType): Blob | ArrayBuffer {
   const buffer = exactBuffer(bytes);
-  return type === "blob" ? new Blob([buffer]) : buffer;
+  return type === "blob" ? new (parts.forms().Blob)([buffer]) : buffer;
 }
 
 // A function that was assigned to `onmessage` and the like; it comes before the listeners.

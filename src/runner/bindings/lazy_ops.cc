@@ -26,8 +26,9 @@ using CachedData = v8::ScriptCompiler::CachedData;
 
 class Part final : public v8::String::ExternalOneByteStringResource {
  public:
-  Part(std::string_view name, std::string_view source) : name_(name), source_(source) {}
+  Part(std::string_view name, std::string_view source) : name_(name), source_(source), ops_(ops_named_in(source)) {}
   std::string_view name() const noexcept { return name_; }
+  std::span<const Op> ops() const noexcept { return ops_; }
   const char* data() const override { return source_.data(); }
   std::size_t length() const override { return source_.size(); }
   void Dispose() override {}
@@ -45,6 +46,7 @@ class Part final : public v8::String::ExternalOneByteStringResource {
  private:
   const std::string_view name_;
   const std::string_view source_;
+  const std::vector<Op> ops_;
   std::mutex mutex_;  // guards code_
   std::shared_ptr<const CachedData> code_;
 };
@@ -62,13 +64,14 @@ Part* part_named(std::string_view name) {
   return nullptr;
 }
 
-// part(name, ...arguments): the part's function, called with the arguments.
+// part(name, ops, parts, handed): the part's function, called with these; `ops` has all that it calls by then.
 void part(const Info& info) {
   v8::Isolate* isolate = info.GetIsolate();
   const auto context = isolate->GetCurrentContext();
   Part* const wanted = part_named(to_utf8(isolate, info[0]));
   v8::Local<v8::String> text;
   if (wanted == nullptr || !v8::String::NewExternalOneByte(isolate, wanted).ToLocal(&text)) return;
+  if (!info[1]->IsObject() || !add_ops(context, info[1].As<v8::Object>(), wanted->ops())) return;
   const auto cached = wanted->code();
   auto* const consumed =  // the source owns it
       cached == nullptr ? nullptr
@@ -103,12 +106,13 @@ void make_value(v8::Local<v8::Name> name, const v8::PropertyCallbackInfo<v8::Val
   }
 }
 
-// lazy_global(target, name)
+// lazy_global(target, name, enumerable)
 void lazy_global(const Info& info) {
   if (!info[0]->IsObject() || !info[1]->IsString()) return;
   const auto context = info.GetIsolate()->GetCurrentContext();
   info[0].As<v8::Object>()
-      ->SetLazyDataProperty(context, info[1].As<v8::String>(), make_value, {}, v8::DontEnum)
+      ->SetLazyDataProperty(context, info[1].As<v8::String>(), make_value, {},
+                            info[2]->IsTrue() ? v8::None : v8::DontEnum)
       .FromMaybe(false);
 }
 

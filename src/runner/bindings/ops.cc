@@ -3,7 +3,11 @@
 // Ops: the table, its references for the snapshot, and the built-ins' source.
 #include "src/runner/bindings/ops.h"
 
+#include <cctype>
 #include <cstring>
+#include <unordered_set>
+
+#include "src/base/error.h"
 
 #include "src/runner/isolate/convert.h"
 
@@ -85,15 +89,39 @@ std::vector<PartSource> part_sources() {
   return sources;
 }
 
+std::vector<Op> ops_named_in(std::string_view text) {
+  const auto is_of_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  std::unordered_set<std::string_view> words;
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t end = at;
+    while (end < text.size() && is_of_word(text[end])) ++end;
+    if (end > at) words.insert(text.substr(at, end - at));
+    at = end + 1;
+  }
+  std::vector<Op> named = all_ops();
+  std::erase_if(named, [&](const Op& op) { return !words.contains(op.name); });
+  return named;
+}
+
+bool add_ops(v8::Local<v8::Context> context, v8::Local<v8::Object> to, std::span<const Op> ops) {
+  v8::Isolate* isolate = v8::Isolate::GetCurrent();
+  for (const Op& op : ops) {
+    const auto name = to_name(isolate, op.name);
+    if (to->HasOwnProperty(context, name).FromMaybe(true)) continue;
+    v8::Local<v8::Function> function;
+    if (!v8::FunctionTemplate::New(isolate, op.callback, {}, {}, 0, v8::ConstructorBehavior::kThrow)
+             ->GetFunction(context)
+             .ToLocal(&function) ||
+        !to->Set(context, name, function).FromMaybe(false)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 v8::Local<v8::Object> make_ops(v8::Isolate* isolate, v8::Local<v8::Context> context) {
   const auto ops = v8::Object::New(isolate);
-  for (const Op& op : all_ops()) {
-    const auto function = v8::FunctionTemplate::New(isolate, op.callback, {}, {}, 0,
-                                                    v8::ConstructorBehavior::kThrow)
-                              ->GetFunction(context)
-                              .ToLocalChecked();
-    ops->Set(context, to_name(isolate, op.name), function).Check();
-  }
+  INSULA_CHECK(add_ops(context, ops, ops_named_in(core_source())));
   return ops;
 }
 

@@ -38,7 +38,12 @@ const intptr_t* external_references();
 // Changes when an op is added, removed or renamed: ties a snapshot to its build.
 std::uint32_t ops_hash();
 
-// Makes the `ops` object in a context that will be snapshotted.
+// The ops that a text of the built-ins names: the core's are in the snapshot, those that only a part uses come to life with
+// the part.
+std::vector<Op> ops_named_in(std::string_view text);
+// False: an exception is pending.
+bool add_ops(v8::Local<v8::Context> context, v8::Local<v8::Object> to, std::span<const Op> ops);
+// Makes the core's `ops` object in a context that will be snapshotted.
 v8::Local<v8::Object> make_ops(v8::Isolate* isolate, v8::Local<v8::Context> context);
 
 // The source of the built-ins' core as a string outside the heap, shared by all isolates.

@@ -5,7 +5,7 @@
 import { isArray, mapDelete, mapGet, mapSet, SafeMap } from "../../internal/intrinsics.ts";
 import { adoptGates, type Gate } from "../../internal/gates.ts";
 import { describe } from "../errors.ts";
-import { forgetSources } from "../loader.ts";
+import { forgetSources } from "../loader_later.ts";
 import { native } from "../native.ts";
 import type { Facets } from "./facets.ts";
 import { newId } from "./id.ts";

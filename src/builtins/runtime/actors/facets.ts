@@ -16,7 +16,7 @@ import type { Response } from "../../web/response.ts";
 import { fetchThrough, type Target } from "../calls.ts";
 import { newDataCloneError } from "../errors.ts";
 import { type Channel, Fetcher, fetcherToken, type Service } from "../fetcher.ts";
-import { isEngineClass, targetOfClass } from "../loader.ts";
+import { isEngineClass, targetOfClass } from "../loader_later.ts";
 import { native } from "../native.ts";
 import type { Pending } from "../rpc/pending.ts";
 import { type Actor, findActor, kTextId } from "./actor.ts";

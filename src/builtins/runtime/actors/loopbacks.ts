@@ -9,7 +9,8 @@ import { setPrototypeOf, weakMapGet, weakMapSet } from "../../internal/intrinsic
 import { webClass } from "../../internal/web_class.ts";
 import type { Target } from "../calls.ts";
 import { addLoopback } from "../exports.ts";
-import { type DurableObjectClass, newEngineClass } from "../loader.ts";
+import type { DurableObjectClass } from "../loader.ts";
+import { newEngineClass } from "../loader_later.ts";
 import { settings } from "../settings.ts";
 import { bindNamespace, DurableObjectNamespace } from "./namespace.ts";
 

@@ -9,7 +9,7 @@ import { defineProperty, promiseReject, promiseThen } from "../../internal/intri
 import { webClass } from "../../internal/web_class.ts";
 import type { Response } from "../../web/response.ts";
 import { fetchThrough, type Target } from "../calls.ts";
-import { encodeUtf8 } from "../../web/encoding.ts";
+import { encodeUtf8 } from "../../web/utf8.ts";
 import { kObjectEntrypoint } from "../exports.ts";
 import { type Channel, Fetcher, fetcherToken, type Service } from "../fetcher.ts";
 import type { Pending } from "../rpc/pending.ts";

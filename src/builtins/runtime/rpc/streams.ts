@@ -4,7 +4,7 @@
 // so that every write waits for its reader; when nobody holds it any more and it was not closed, it is aborted.
 
 import { copyBytes, exactBuffer, isBytes, promiseThen } from "../../internal/intrinsics.ts";
-import { encodeUtf8 } from "../../web/encoding.ts";
+import { encodeUtf8 } from "../../web/utf8.ts";
 import type { ReadableStream, WritableStream, WritableStreamDefaultWriter } from "../../web/streams.ts";
 import {
   isDisturbed, isLocked, isWritableLocked, newWritable, promisedLength, reclaimSource, streamFromNative,

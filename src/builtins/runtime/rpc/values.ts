@@ -6,8 +6,8 @@
 import { isObject } from "../../internal/convert.ts";
 import { getOwnPropertyDescriptor, getPrototypeOf, hasOwn, isArray, isBytes, viewOf } from "../../internal/intrinsics.ts";
 import { platformClassOf } from "../../internal/web_class.ts";
-import { isAbortSignal } from "../../web/abort.ts";
-import { blobFromBytes, bytesOfBlob, isBlob, isFile, typeOfBlob } from "../../web/blob.ts";
+import { isAbortSignal } from "../../web/events_later.ts";
+import { isBlob, isFile } from "../../web/forms_later.ts";
 import { bodyOf, isUsed, takeBody } from "../../web/body.ts";
 import { blockOf, headersFromBlock, isHeaders } from "../../web/headers.ts";
 import {
@@ -20,7 +20,8 @@ import { isLocked, isReadableStream, isWritableStream } from "../../web/streams_
 import { outgoing } from "../bodies.ts";
 import { kDynamicStub, newDataCloneError } from "../errors.ts";
 import { isFetcher, kFetcher, targetForGiving } from "../fetcher.ts";
-import { type DurableObjectClass, isEngineClass, targetOfClass } from "../loader.ts";
+import type { DurableObjectClass } from "../loader.ts";
+import { isEngineClass, targetOfClass } from "../loader_later.ts";
 import { native } from "../native.ts";
 import { isUncalledExport } from "../exports.ts";
 import { addExport } from "./exported.ts";
@@ -60,7 +61,7 @@ export function reduce(object: object, mode: number): Reduced {
   if (isFetcher(object)) return [kFetcher, sendFetcher(object)];
   if (isNativeError(object)) return [kError, reduceError(object)];
   if (isHeaders(object)) return [kHeaders, blockOf(object)];
-  if (isBlob(object) && !isFile(object)) return [kBlob, [bytesOfBlob(object), typeOfBlob(object)]];
+  if (isBlob(object) && !isFile(object)) return [kBlob, [parts.forms().bytesOfBlob(object), parts.forms().typeOfBlob(object)]];
   if (mode === kModeKept) {
     if (isTarget(object)) throw newDataCloneError("Remote RPC references can only be serialized for RPC.");
     if (isReadableStream(object)) throw newDataCloneError("ReadableStream can only be serialized for RPC.");
@@ -210,7 +211,7 @@ export function revive(tag: number, data: unknown): unknown {
     case kBlob: {
       const bytes = part(data, 0);
       if (!isBytes(bytes)) throw unreadable();
-      return blobFromBytes(viewOf(bytes), text(part(data, 1)));
+      return parts.forms().blobFromBytes(viewOf(bytes), text(part(data, 1)));
     }
     case kRequest:
       return requestFromParts(text(part(data, 0)), text(part(data, 1)), text(part(data, 2)),

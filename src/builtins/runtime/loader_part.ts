@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The part "loader": the binding that makes Workers. Made in dispatchers.
+
+export {
+  forgetSources, forgetSourcesOf, isEngineClass, needCode, newEngineClass, newLoader, targetOfClass,
+} from "./loader.ts";
