@@ -118,6 +118,8 @@ const parts={${makers.join(",")}};
 ${whole.outputFiles[0].text}
 return runtime;})
 `;
+  const rehearsal = await bundleText('export { rehearse } from "./rehearsal.ts";', "part");
+  texts.rehearsal = `(function(runtime){"use strict";${rehearsal.outputFiles[0].text}part.rehearse(runtime);})\n`;
   for (const one of [text, ...Object.values(texts)]) {
     if (/[^\x00-\x7f]/.test(one)) throw new Error("the bundle is not ASCII");
     if (one.includes("\n//part ")) throw new Error("the bundle contains a mark of a part");

@@ -3,6 +3,8 @@
 // Engine: flags, platform and start of V8.
 #include "src/engine/engine.h"
 
+#include <sys/random.h>
+
 #include <cmath>
 #include <chrono>
 #include <ctime>
@@ -55,6 +57,10 @@ class Platform final : public v8::Platform {
   v8::Platform& inner_;
 };
 
+bool fill_with_entropy(unsigned char* buffer, std::size_t size) {
+  return ::getrandom(buffer, size, 0) == static_cast<ssize_t>(size);
+}
+
 constexpr const char* kFlags[] = {
     // We check the snapshot once when it is mapped; V8 would do it for every isolate.
     "--no-verify-snapshot-checksum",
@@ -64,6 +70,8 @@ constexpr const char* kFlags[] = {
     // Else the pages of a dead isolate wait in a pool for a task of another isolate, which may never run again: 0.5 MiB
     // of each evicted tenant would stay.
     "--no-memory-pool-share-memory-on-teardown",
+    // There is one background thread. V8 would keep 16 KiB in each isolate for seven more.
+    "--concurrent-marking-max-worker-num=1",
 };
 
 }  // namespace
@@ -84,6 +92,9 @@ double real_monotonic_millis() noexcept {
 
 Engine::Engine(const Options& options) {
   for (const char* flag : kFlags) v8::V8::SetFlagsFromString(flag);
+  if (options.changes_flags) v8::V8::SetFlagsFromString("--no-freeze-flags-after-init");
+  // V8 would read /dev/urandom for every isolate, and without it take the time: a runner cannot open files.
+  v8::V8::SetEntropySource(fill_with_entropy);
   if (options.wasm_memory_bytes_max != 0) {
     constexpr std::size_t kWasmPageBytes = 65536;
     const auto pages = options.wasm_memory_bytes_max / kWasmPageBytes;
@@ -96,6 +107,8 @@ Engine::Engine(const Options& options) {
 }
 
 Engine::~Engine() = default;  // the process ends without V8::Dispose: threads may still be inside
+
+void Engine::set_flag(const char* flag) { v8::V8::SetFlagsFromString(flag); }
 
 std::string Engine::version() { return v8::V8::GetVersion(); }
 

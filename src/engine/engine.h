@@ -30,6 +30,7 @@ class Engine {
   struct Options {
     int background_threads = 1;       // concurrent garbage collection and compilation
     std::size_t wasm_memory_bytes_max = 0;  // of one Wasm memory; 0: the engine's own bound
+    bool changes_flags = false;       // set_flag() may be called later
   };
   explicit Engine(const Options& options);
   ~Engine();
@@ -37,6 +38,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   static std::string version();
+  // For tools: a runner's flags stay as they are.
+  static void set_flag(const char* flag);
 
   // Runs what V8 wants done on an isolate's own turn. Call it with the isolate locked.
   void run_foreground_tasks(v8::Isolate* isolate);

@@ -125,6 +125,13 @@ v8::Local<v8::Object> make_ops(v8::Isolate* isolate, v8::Local<v8::Context> cont
   return ops;
 }
 
+std::string_view rehearsal_source() {
+  for (const PartSource& one : part_sources()) {
+    if (one.name == "rehearsal") return one.text;
+  }
+  return {};
+}
+
 v8::Local<v8::String> builtins_source(v8::Isolate* isolate) {
   return v8::String::NewExternalOneByte(isolate, &the_source).ToLocalChecked();
 }

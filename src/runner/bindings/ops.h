@@ -55,5 +55,7 @@ struct PartSource {
   std::string_view text;
 };
 std::vector<PartSource> part_sources();
+// A function of the built-ins' runtime that has it answer a request.
+std::string_view rehearsal_source();
 
 }  // namespace insula::runner
