@@ -20,7 +20,7 @@ room(supervisor/websocket USES base io supervisor/http LINK OpenSSL::Crypto)
 room(supervisor/egress USES base io LINK Boost::headers Boost::url OpenSSL::SSL)
 room(supervisor/assets USES base io)
 room(supervisor/fleet USES base io protocol sandbox)
-room(supervisor/actors USES base io protocol storage supervisor/config supervisor/fleet
+room(supervisor/actors USES base io protocol storage supervisor/config supervisor/websocket supervisor/fleet
      LINK Boost::json OpenSSL::Crypto)
 room(supervisor/instances USES base io protocol durable storage supervisor/config supervisor/fleet supervisor/workflow
      LINK Boost::json)

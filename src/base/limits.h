@@ -88,6 +88,17 @@ inline constexpr std::uint32_t kSocketFragmentsMax = 65536;       // of one mess
 inline constexpr std::size_t kSocketPieceBytesMax = 64 * kKiB;    // of a message, handed on at a time
 inline constexpr std::size_t kSocketWindowBytes = 256 * kKiB;     // credit outstanding in one direction of one socket
 inline constexpr std::size_t kSocketsPerTenantMax = 1000;
+// Of objects that hibernate (docs/design/websockets.md).
+inline constexpr std::size_t kSocketsPerActorMax = 32768;
+inline constexpr std::size_t kSocketHomeWindowBytes = 32 * kKiB;  // credit of one socket, in either direction
+inline constexpr std::size_t kSocketBacklogPerActorMax = 64 * kMiB;  // that all clients of one actor have not read
+inline constexpr std::size_t kSocketInputPerActorMax = 32 * kMiB;    // from all clients, waiting for it
+inline constexpr std::size_t kSocketEventsPerActorMax = 512;  // on their way at a time; below kActorWaitingMax
+inline constexpr std::size_t kSocketTagsMax = 10;
+inline constexpr std::size_t kSocketTagBytesMax = 256;
+inline constexpr std::size_t kSocketAttachmentBytesMax = 16 * kKiB;
+inline constexpr std::size_t kSocketAttachmentsPerActorMax = 64 * kMiB;
+inline constexpr std::size_t kSocketAutoBytesMax = 2 * kKiB;  // request and response each
 inline constexpr milliseconds kSocketCloseWithin{10000};          // for the other side's answer to our Close frame
 
 // Admission, per tenant.

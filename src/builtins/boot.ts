@@ -38,12 +38,16 @@ const releaseExport = (id: number, ended: boolean): void => parts.rpc().releaseE
 const openActor = (...args: OpenActorArguments): void => parts.actors().openActor(...args);
 const closeActor = (actor: number, reason: string | undefined): void => parts.actors().closeActor(actor, reason);
 const actorBroken = (actor: number, message: string, code: string): void => parts.actors().actorBroken(actor, message, code);
+const actorSockets = (...args: Parameters<ReturnType<typeof parts.sockets>["actorSockets"]>): void =>
+  parts.sockets().actorSockets(...args);
+const socketTold = (actor: number, socket: number, kind: number, value: number): void =>
+  parts.sockets().socketTold(actor, socket, kind, value);
 const facetClosed = (parent: number, name: string): void => parts.actors().facetClosed(parent, name);
 const rpcDone = (call: number, value: unknown): void => parts.rpc().rpcDone(call, value);
 
 export {
-  actorBroken, adopt, builtinModule, callDone, callFailed, cancelInvocation, closeActor, dispatchFetch, dispatchFetchOn, dispatchRpc,
+  actorBroken, actorSockets, adopt, builtinModule, callDone, callFailed, cancelInvocation, closeActor, dispatchFetch, dispatchFetchOn, dispatchRpc,
   dispatchRuntimeEvent, dropCall, dropTimer, endInvocation, engineDone, facetClosed, faultError, finishAnswer, fireTimer, lazyGlobal, needCode,
-  newDataCloneError, openActor, platformClassOf, prepare, reduce, rejectionHandled, releaseExport, revive, rpcDone,
+  newDataCloneError, openActor, platformClassOf, prepare, reduce, rejectionHandled, releaseExport, revive, rpcDone, socketTold,
   unhandledRejection, writerStopped,
 };

@@ -3,7 +3,7 @@
 // MessageSocket, MessageSink: one end of a WebSocket inside the supervisor.
 //
 // A client's connection, a socket that a Worker holds in a runner, and an outgoing connection are all MessageSockets,
-// so that any two of them can be joined (JoinedSockets), and so that an object that hibernates can stand in for the
+// so that any two of them can be joined (JoinedSockets), and so that anything else can stand in for the
 // Worker. Messages travel in pieces, because 32 MiB belong into the memory of whoever wants them whole, and under
 // credit in both directions, because neither side may make the supervisor keep what the other does not read.
 //

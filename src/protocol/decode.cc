@@ -267,7 +267,7 @@ Result<Frame> read_frame(wire::Frame::Reader from) {
     case wire::Frame::OPEN_ACTOR: return read_frame(from.getOpenActor());
     case wire::Frame::ACTOR_CLOSED: {
       const auto frame = from.getActorClosed();
-      return Frame(ActorClosed{frame.getActor(), view(frame.getReason())});
+      return Frame(ActorClosed{frame.getActor(), view(frame.getReason()), frame.getIsLost()});
     }
     case wire::Frame::CLOSE_ACTOR: {
       const auto frame = from.getCloseActor();
@@ -280,6 +280,23 @@ Result<Frame> read_frame(wire::Frame::Reader from) {
     case wire::Frame::SPLICE: {
       const auto frame = from.getSplice();
       return Frame(Splice{frame.getStream(), frame.getSource()});
+    }
+    case wire::Frame::SOCKET_SAY: {
+      const auto frame = from.getSocketSay();
+      if (frame.getKind() > wire::SocketSay::Kind::EVENT_TIMEOUT) break;
+      return Frame(SocketSay{frame.getActor(), frame.getSocket(), static_cast<SocketSay::Kind>(frame.getKind()),
+                             view(frame.getBytes()), view(frame.getMore()), frame.getNumber()});
+    }
+    case wire::Frame::SOCKET_TELL: {
+      const auto frame = from.getSocketTell();
+      if (frame.getKind() > wire::SocketTell::Kind::ANSWERED) break;
+      return Frame(SocketTell{frame.getActor(), frame.getSocket(), static_cast<SocketTell::Kind>(frame.getKind()),
+                              frame.getNumber()});
+    }
+    case wire::Frame::SOCKETS: {
+      const auto frame = from.getSockets();
+      return Frame(Sockets{frame.getActor(), view(frame.getEntries()), frame.getNext(), frame.getHasAutoResponse(),
+                           view(frame.getAutoRequest()), view(frame.getAutoResponse()), frame.getEventTimeout()});
     }
   }
   return Error(ErrorCode::Corrupt, "frame: unknown kind");

@@ -42,6 +42,9 @@ struct Frame {
     closeActor @26 :CloseActor;    # supervisor: close it; ActorClosed follows
     facetClosed @27 :FacetClosed;  # supervisor: a facet below an actor of this runner is not open any more
     splice @28 :Splice;            # runner: what it would have written comes from a stream that it has not read
+    socketSay @29 :SocketSay;      # runner: what an actor says to its hibernatable WebSockets, or about them
+    socketTell @30 :SocketTell;    # supervisor: what an actor must know of one of them
+    sockets @31 :Sockets;          # supervisor: those that an actor has when it is opened
   }
 }
 
@@ -383,6 +386,7 @@ struct OpenActor {
 struct ActorClosed {
   actor @0 :UInt32;
   reason @1 :Text;         # "" (idle, or as asked), else what its callers hear
+  isLost @2 :Bool;         # its isolate has ended: nothing that the actor has done itself
 }
 
 struct CloseActor {
@@ -393,4 +397,34 @@ struct CloseActor {
 struct FacetClosed {
   parent @0 :UInt32;
   name @1 :Text;
+}
+
+# A WebSocket that its actor has accepted with acceptWebSocket() lives in the supervisor (docs/design/websockets.md).
+struct SocketSay {
+  actor @0 :UInt32;
+  socket @1 :UInt32;       # of the actor; 0: all of them
+  kind @2 :Kind;
+  bytes @3 :Data;          # records, the attachment, or the request that is answered automatically
+  more @4 :Data;           # the response to that
+  number @5 :UInt32;       # milliseconds that an event may take; 0: any
+  enum Kind { records @0; attachment @1; noAttachment @2; autoResponse @3; noAutoResponse @4; eventTimeout @5; }
+}
+
+struct SocketTell {
+  actor @0 :UInt32;
+  socket @1 :UInt32;
+  kind @2 :Kind;
+  number @3 :UInt64;       # bytes of records that it may say in addition; or when it was answered (Unix milliseconds)
+  enum Kind { credit @0; answered @1; }
+}
+
+# In as many frames as it takes; the first ones of an actor.
+struct Sockets {
+  actor @0 :UInt32;
+  entries @1 :Data;        # src/supervisor/actors/socket_list.h
+  next @2 :UInt32;         # the number that the next socket gets
+  hasAutoResponse @3 :Bool;
+  autoRequest @4 :Data;
+  autoResponse @5 :Data;
+  eventTimeout @6 :UInt32;
 }

@@ -354,6 +354,7 @@ struct Writer {
     auto closed = to.initActorClosed();
     closed.setActor(frame.actor);
     if (!frame.reason.empty()) closed.setReason(text(frame.reason));
+    closed.setIsLost(frame.is_lost);
   }
   void operator()(const CloseActor& frame) {
     auto close = to.initCloseActor();
@@ -369,6 +370,32 @@ struct Writer {
     auto splice = to.initSplice();
     splice.setStream(frame.stream);
     splice.setSource(frame.source);
+  }
+  void operator()(const SocketSay& frame) {
+    auto say = to.initSocketSay();
+    say.setActor(frame.actor);
+    say.setSocket(frame.socket);
+    say.setKind(static_cast<wire::SocketSay::Kind>(frame.kind));
+    if (!frame.bytes.empty()) say.setBytes(data(frame.bytes));
+    if (!frame.more.empty()) say.setMore(data(frame.more));
+    say.setNumber(frame.number);
+  }
+  void operator()(const SocketTell& frame) {
+    auto tell = to.initSocketTell();
+    tell.setActor(frame.actor);
+    tell.setSocket(frame.socket);
+    tell.setKind(static_cast<wire::SocketTell::Kind>(frame.kind));
+    tell.setNumber(frame.number);
+  }
+  void operator()(const Sockets& frame) {
+    auto sockets = to.initSockets();
+    sockets.setActor(frame.actor);
+    if (!frame.entries.empty()) sockets.setEntries(data(frame.entries));
+    sockets.setNext(frame.next);
+    sockets.setHasAutoResponse(frame.has_auto_response);
+    if (!frame.auto_request.empty()) sockets.setAutoRequest(data(frame.auto_request));
+    if (!frame.auto_response.empty()) sockets.setAutoResponse(data(frame.auto_response));
+    sockets.setEventTimeout(frame.event_timeout);
   }
 };
 
@@ -460,6 +487,10 @@ struct Sizer {
   std::size_t operator()(const ActorClosed& frame) const { return kFixed + frame.reason.size(); }
   std::size_t operator()(const CloseActor& frame) const { return kFixed + frame.reason.size(); }
   std::size_t operator()(const FacetClosed& frame) const { return kFixed + frame.name.size(); }
+  std::size_t operator()(const SocketSay& frame) const { return kFixed + frame.bytes.size() + frame.more.size(); }
+  std::size_t operator()(const Sockets& frame) const {
+    return kFixed + frame.entries.size() + frame.auto_request.size() + frame.auto_response.size();
+  }
   template <class Small>
   std::size_t operator()(const Small&) const {
     return kFixed;

@@ -333,6 +333,7 @@ struct OpenActor {
 struct ActorClosed {
   ActorId actor = 0;
   std::string_view reason;
+  bool is_lost = false;
 };
 
 struct CloseActor {
@@ -351,12 +352,40 @@ struct Splice {
   StreamId source = 0;
 };
 
+struct SocketSay {
+  enum class Kind : std::uint8_t { Records, Attachment, NoAttachment, AutoResponse, NoAutoResponse, EventTimeout };
+  ActorId actor = 0;
+  std::uint32_t socket = 0;
+  Kind kind = Kind::Records;
+  BytesView bytes;
+  BytesView more;
+  std::uint32_t number = 0;
+};
+
+struct SocketTell {
+  enum class Kind : std::uint8_t { Credit, Answered };
+  ActorId actor = 0;
+  std::uint32_t socket = 0;
+  Kind kind = Kind::Credit;
+  std::uint64_t number = 0;
+};
+
+struct Sockets {
+  ActorId actor = 0;
+  BytesView entries;
+  std::uint32_t next = 1;
+  bool has_auto_response = false;
+  BytesView auto_request;
+  BytesView auto_response;
+  std::uint32_t event_timeout = 0;
+};
+
 inline constexpr std::uint32_t kActorDescriptors = 3;  // database, write-ahead log, history
 
 using Frame = std::variant<Hello, Invoke, Return, Finished, Cancel, StreamData, StreamEnd, StreamCredit, StreamStop,
                            Load, Unload, Evicted, Preload, NeedCode, Code, Bind, LogLine, Ping, Pong, Usage, Drain,
                            Release, Finish, Local, OpenActor, ActorClosed, CloseActor, FacetClosed,
-                           Splice>;
+                           Splice, SocketSay, SocketTell, Sockets>;
 
 // Appends the frame's wire form to `out`.
 void append_frame(Bytes& out, const Frame& frame);

@@ -263,7 +263,8 @@ TEST(Frames, TheLifeOfAnActorSurvives) {
   EXPECT_EQ(frame.depth, 2u);
   EXPECT_EQ(frame.descriptors, 3u);
 
-  const Journey closed(ActorClosed{5, "why"});
+  const Journey closed(ActorClosed{5, "why", true});
+  EXPECT_TRUE(closed.as<ActorClosed>().is_lost);
   EXPECT_EQ(closed.as<ActorClosed>().actor, 5u);
   EXPECT_EQ(closed.as<ActorClosed>().reason, "why");
   const Journey close(CloseActor{6, "stop"});
@@ -272,6 +273,31 @@ TEST(Frames, TheLifeOfAnActorSurvives) {
   const Journey facet(FacetClosed{7, "name"});
   EXPECT_EQ(facet.as<FacetClosed>().parent, 7u);
   EXPECT_EQ(facet.as<FacetClosed>().name, "name");
+}
+
+TEST(Frames, WordsOfSocketsSurvive) {
+  const Journey said(SocketSay{5, 6, SocketSay::Kind::AutoResponse, "ping", "pong", 7});
+  const auto& say = said.as<SocketSay>();
+  EXPECT_EQ(say.actor, 5u);
+  EXPECT_EQ(say.socket, 6u);
+  EXPECT_EQ(say.kind, SocketSay::Kind::AutoResponse);
+  EXPECT_EQ(say.bytes, "ping");
+  EXPECT_EQ(say.more, "pong");
+  EXPECT_EQ(say.number, 7u);
+  const Journey told(SocketTell{5, 6, SocketTell::Kind::Answered, 1ull << 40});
+  EXPECT_EQ(told.as<SocketTell>().socket, 6u);
+  EXPECT_EQ(told.as<SocketTell>().kind, SocketTell::Kind::Answered);
+  EXPECT_EQ(told.as<SocketTell>().number, 1ull << 40);
+  const Bytes entries(40000, 'e');
+  const Journey listed(Sockets{5, entries, 9, true, "a", "b", 100});
+  const auto& list = listed.as<Sockets>();
+  EXPECT_EQ(list.actor, 5u);
+  EXPECT_EQ(list.entries, entries);
+  EXPECT_EQ(list.next, 9u);
+  EXPECT_TRUE(list.has_auto_response);
+  EXPECT_EQ(list.auto_request, "a");
+  EXPECT_EQ(list.auto_response, "b");
+  EXPECT_EQ(list.event_timeout, 100u);
 }
 
 TEST(Frames, BindingsOfObjectsAndWorkflowsSurvive) {

@@ -15,6 +15,7 @@ inline constexpr int kRunnerSnapshotFd = 5;  // the start-up snapshot, read-only
 inline constexpr const char* kFlagIsolatesMax = "--isolates-max=";      // loaded dynamic Workers
 inline constexpr const char* kFlagMemoryBytes = "--memory-bytes=";      // budget of all isolates together
 inline constexpr const char* kFlagIdleMillis = "--idle-millis=";        // eviction of unused dynamic Workers
+inline constexpr const char* kFlagObjectIdleMillis = "--object-idle-millis=";  // of idle Durable Objects and facets
 inline constexpr const char* kFlagExecutors = "--executors=";           // threads that run isolates
 inline constexpr const char* kFlagParallel = "--parallel=";             // executors that run at once when none is stuck
 inline constexpr const char* kFlagBlankIsolates = "--blank-isolates=";  // kept ready

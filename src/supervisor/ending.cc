@@ -43,6 +43,7 @@ void Ending::drain() {
   is_draining_ = true;
   deadline_ = clock_.now() + kGrace;
   log_.info("server.draining", {{"connections", server_.connection_count()}, {"grace_ms", kGrace.count()}});
+  if (at_drain_) at_drain_();
   server_.drain(kGrace, [this] { wait_for_runners(); });
 }
 
@@ -57,6 +58,7 @@ void Ending::wait_for_runners() {
 void Ending::stop(int exit_code) {
   if (std::exchange(is_stopping_, true)) return;
   exit_code_ = exit_code;
+  if (at_drain_) at_drain_();
   server_.close();
   if (close_ == nullptr) return end();
   // What is not closed then is found in the logs of its databases at the next start.

@@ -26,6 +26,8 @@ class Ending {
 
   // What must be closed while there are runners; it says when it is, and has kCloseWithin for it.
   void before_runners(std::function<void(std::function<void()>)> close) { close_ = std::move(close); }
+  // What is to be known when connections begin to be closed.
+  void at_drain(std::function<void()> tell) { at_drain_ = std::move(tell); }
   // Ends the server because of a failure of its own.
   void fail() { stop(1); }
   int exit_code() const noexcept { return exit_code_; }
@@ -47,6 +49,7 @@ class Ending {
   boost::asio::steady_timer timer_;
   Monotonic deadline_{};
   std::function<void(std::function<void()>)> close_;
+  std::function<void()> at_drain_;
   bool is_draining_ = false;
   bool is_stopping_ = false;
   int exit_code_ = 0;

@@ -125,6 +125,7 @@ fleet::ProcessOptions process_options(const config::Node& node, const cli::Argum
     options.parallel = std::max(1u, std::thread::hardware_concurrency() - 1);
   }
   options.idle_millis = static_cast<std::uint64_t>(node.idle_after.count());
+  options.object_idle_millis = static_cast<std::uint64_t>(node.object_idle_after.count());
   const char* const sandbox = std::getenv("INSULA_RUNNER_SANDBOX");
   options.is_sandboxed = !node.unsafe_no_sandbox || sandbox == nullptr || std::string_view(sandbox) != "0";
   return options;
@@ -256,6 +257,7 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
 
   // Life.
   supervisor::Ending ending(io, server, fleet, log, clock);
+  ending.at_drain([&] { (*objects)->begin_closing(); });
   ending.before_runners([&](std::function<void()> closed) {
     workflows.stop();
     (*objects)->close_all(std::move(closed));

@@ -18,6 +18,7 @@ adoptSocketHost({
   get repliesToClose() { return rules.repliesToClose; },
   get givesBlobs() { return rules.givesBlobs; },
   get limitsReasons() { return rules.limitsReasons; },
+  ownerHere: () => host.invocation,
   requireOwner(invocation) {
     if (invocation !== host.invocation) throw new Error("another request's");
   },

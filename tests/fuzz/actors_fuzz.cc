@@ -198,7 +198,7 @@ class Liar {
     // Who keeps the files keeps everybody else from opening the actor.
     if (piece.byte() % 4 != 0) files_.erase(actor);
     if (take(actors_, actor)) closed_.insert(actor);
-    runner_.send(protocol::ActorClosed{actor, piece.byte() % 2 == 0 ? "" : "reason"});
+    runner_.send(protocol::ActorClosed{actor, piece.byte() % 2 == 0 ? "" : "reason", piece.byte() % 2 == 0});
   }
 
   void give_code(Piece& piece) {

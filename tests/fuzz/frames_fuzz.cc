@@ -117,7 +117,7 @@ protocol::Body body_from(Piece& piece) {
 }
 
 protocol::Frame frame_from(Piece& piece) {
-  switch (piece.byte() % 14) {
+  switch (piece.byte() % 15) {
     case 0: {
       protocol::Invoke invoke;
       invoke.question = piece.number();
@@ -161,6 +161,9 @@ protocol::Frame frame_from(Piece& piece) {
     case 11: return protocol::LogLine{piece.number(), piece.number(), "log", "x", false};
     case 12: return protocol::Release{piece.number()};
     case 13: return protocol::Splice{piece.number(), piece.number()};
+    case 14:
+      return protocol::SocketSay{piece.number(), piece.number(), static_cast<protocol::SocketSay::Kind>(piece.byte() % 6),
+                                 piece.text(), piece.text(), piece.number()};
     default: return protocol::Pong{piece.number()};
   }
 }

@@ -113,7 +113,7 @@ function sourcesBelow(folder: string): string[] {
 // Names of events are texts of the form "room.past_tense".
 export function complaintsAboutEvents(page: Page, sources: string[]): string[] {
   const used = new Set(sources.flatMap((source) =>
-    [...source.matchAll(/"((?:server|runner|worker|http|egress|config|workflow|admin)\.[a-z_]+)"/g)].map(([, name]) => name)));
+    [...source.matchAll(/"((?:server|runner|worker|http|egress|config|workflow|admin|objects|alarms?|websocket)\.[a-z_]+)"/g)].map(([, name]) => name)));
   const listed = new Set([...page.prose.matchAll(/^\| `([a-z]+\.[a-z_]+)` \|/gm)].map(([, name]) => name));
   return [
     ...[...used].filter((name) => !listed.has(name)).map((name) => `${page.path}: it does not list ${name}`),

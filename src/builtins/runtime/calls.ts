@@ -23,7 +23,7 @@ import { addWebSocket, isUpgrade } from "./sockets/upgrades.ts";
 
 // Where a call goes; the numbers are those of ops.call_fetch.
 export interface Target {
-  kind: 0 | 1 | 2 | 3 | 4 | 5 | 6;
+  kind: 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
   capability: number;
   id: string;
   anonymous: number;
@@ -100,6 +100,31 @@ function send(entry: Pending, body: SendableBody): void {
     target.cpuMs, target.subRequests, entry.method, entry.url, entry.block, out.kind, out.value, entry.cf, out.length,
   );
   mapSet(pending, entry.call, entry);
+}
+
+const kNativeBody = 3;
+const kOwnActor = 7;
+
+// Asks the supervisor to keep a WebSocket for an actor of this Worker: `body` is what its client sends. Returns the body
+// of what the client is sent.
+export function keepSocket(actor: number, about: string, body: number): Promise<number> {
+  return new SafePromise<number>((resolve, reject) => {
+    const target: Target = {
+      kind: kOwnActor, capability: actor, id: "", anonymous: 0, source: 0, entrypoint: "", props: undefined, cpuMs: 0,
+      subRequests: 0,
+    };
+    const entry: Pending = {
+      target, method: "GET", url: "", block: "", cf: about, again: null, follow: false, redirects: 0,
+      resolve: (response) => {
+        const kept = takeBody(bodyOf(response as never));
+        resolve(kept.kind === "native" ? kept.handle : 0);
+      },
+      reject, call: 0, upgrade: 0, signal: null, onAbort: null, gate: undefined,
+    };
+    entry.call = native.call_fetch(
+      kOwnActor, actor, "", 0, 0, "", undefined, 0, 0, "GET", "socket:", "", kNativeBody, body, about, -1);
+    mapSet(pending, entry.call, entry);
+  });
 }
 
 function take(call: number): Pending | undefined {

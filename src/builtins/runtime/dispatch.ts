@@ -200,9 +200,9 @@ function throughGate(on: number, target: number, call: () => unknown): unknown {
 // and a handle.
 export function dispatchRuntimeEvent(
   invocation: number, entrypoint: string, props: unknown, name: string, detail: string, payload?: Uint8Array,
-  capability = 0, actor = 0,
+  capability = 0, actor = 0, body = 0,
 ): void {
-  if (actor !== 0) return parts.actors().eventOfActor(invocation, actor, name, detail);
+  if (actor !== 0) return parts.actors().eventOfActor(invocation, actor, name, detail, payload, body);
   parts.rpc().answerWith(invocation, true, () => {
     if (entrypoint === kObjectEntrypoint) {
       const argument = name === "tail" ? tailEvents(detail) : jsonParse(detail);
@@ -239,7 +239,7 @@ function respond(id: number, value: unknown): void {
       throw new TypeError("Incorrect type for Promise: the Promise did not resolve to 'Response'.");
     }
     const response: Response = value;
-    if (answerUpgrade(id, response)) return;
+    if (answerUpgrade(id, response, (error) => fail(id, error))) return;
     const out = outgoing(takeBodyForSend(response as never), id);
     native.respond(id, statusOf(response), statusTextOf(response), responseHeadersBlockOf(response), out.kind,
       out.value, out.length);

@@ -14,7 +14,7 @@ type Packed = Uint8Array | number;
 interface RuntimeOps {
   // Calls a target with a request. kind: 0 capability (a handle), 1 Worker of a loader (capability: the loader's number),
   // 2 the Worker's own outbound, 3 the Worker itself, 4 what an earlier call of this Worker will return (capability: that
-  // call's number). Returns the number under which runtime.callDone or callFailed answers. Throws ERR_SUBREQUEST_LIMIT
+  // call's number), 7 the supervisor, on behalf of an actor (capability: its number). Returns the number under which runtime.callDone or callFailed answers. Throws ERR_SUBREQUEST_LIMIT
   // and cross-request errors.
   call_fetch(
     kind: number, capability: number, id: string, anonymous: number, source: number, entrypoint: string,
@@ -125,6 +125,15 @@ interface RuntimeOps {
   // chunk that comes gives it the Worker's CPU limit afresh.
   socket_hold(invocation: number, body: number): void;
   socket_release(invocation: number): void;
+  // What an actor says to one of its hibernatable WebSockets, or about it (protocol SocketSay). kind: 0 records, 1 an
+  // attachment, 2 none, and of all of them (socket 0) 3 an automatic response to `bytes`, 4 none, 5 the milliseconds that an
+  // event may take (0: any).
+  socket_say(
+    actor: number, socket: number, kind: number, bytes: Uint8Array | undefined, more: Uint8Array | undefined,
+    number: number,
+  ): void;
+  // One more socket of the actor has something to say and waits for its client; or one less.
+  socket_wait(actor: number, waits: boolean): void;
 
   serialize(value: unknown): Uint8Array;
   deserialize(bytes: Uint8Array): unknown;

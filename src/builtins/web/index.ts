@@ -33,7 +33,7 @@ const lazy: readonly Lazy[] = [
     ],
     values: [],
   },
-  { made: () => parts.sockets(), classes: ["WebSocket", "WebSocketPair"], values: [] },
+  { made: () => parts.sockets(), classes: ["WebSocket", "WebSocketPair", "WebSocketRequestResponsePair"], values: [] },
   {
     made: () => parts.events(),
     classes: [

@@ -11,8 +11,10 @@ export interface SocketHost {
   readonly repliesToClose: boolean;  // of itself, when the other side closes
   readonly givesBlobs: boolean;      // binaryType of a fresh WebSocket is "blob", else "arraybuffer"
   readonly limitsReasons: boolean;   // to 123 bytes
-  // Throws when the running code may not use what belongs to that invocation.
-  requireOwner(invocation: number): void;
+  // Whose a WebSocket is that is made now: an invocation's, or the actor's that runs.
+  ownerHere(): unknown;
+  // Throws when the running code may not use what belongs to that owner.
+  requireOwner(owner: unknown): void;
   // Asks a server for a WebSocket, by the Worker's global fetch(). protocols: "" for none.
   connect(url: string, protocols: string): Promise<Response>;
   pack(value: unknown): Uint8Array;

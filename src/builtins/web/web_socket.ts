@@ -58,9 +58,15 @@ export interface Other {
   readonly bufferedAmount: number;
 }
 
+// What has accepted an end for an actor (runtime/sockets/home.ts): it hears what arrives, instead of listeners.
+export interface Keeper {
+  hear(arrival: Arrival): void;
+  attachmentChanged(): void;
+}
+
 export class End implements Other {
   readonly socket: WebSocket;
-  readonly invocation = ops.invocation();
+  owner = socketHost().ownerHere();
   other: Other | null;  // null: broken
   isAccepted = false;
   isGivenAway = false;    // went out in a response
@@ -73,6 +79,7 @@ export class End implements Other {
   isBroken = false;
   binaryType: BinaryType = socketHost().givesBlobs ? "blob" : "arraybuffer";
   attachment: Uint8Array | null = null;
+  keeper: Keeper | null = null;
   // Arrivals that wait, from `first` on.
   inbox: Arrival[] = [];
   first = 0;
@@ -186,6 +193,10 @@ export class End implements Other {
   }
 
   take(arrival: Arrival): void {
+    if (this.keeper !== null) {
+      this.keeper.hear(arrival);
+      return;
+    }
     switch (arrival.kind) {
       case "text":
         this.fire(new MessageEvent("message", { data: arrival.text }));
@@ -263,7 +274,7 @@ export class End implements Other {
 }
 
 // "1009: Message is too large", as the contract words it.
-function protocolError(why: string): Error {
+export function protocolError(why: string): Error {
   const at = indexOf(why, ": ");
   return new Error(`WebSocket protocol error; protocolError.statusCode = ${slice(why, 0, at)}; ` +
     `protocolError.description = ${slice(why, at + 2)}`);
@@ -343,7 +354,7 @@ export class WebSocket extends EventTarget {
   static {
     endOf = (socket) => {
       if (!isSocket(socket)) throw illegalInvocation();
-      socketHost().requireOwner(socket.#end.invocation);
+      socketHost().requireOwner(socket.#end.owner);
       return socket.#end;
     };
     isSocket = (value): value is WebSocket => typeof value === "object" && value !== null && #end in value;
@@ -379,6 +390,7 @@ export class WebSocket extends EventTarget {
       throw new TypeError("Websockets obtained from the 'new WebSocket()' constructor cannot call accept");
     }
     if (end.isGivenAway) throw new TypeError("Can't accept() WebSocket that was already used in a response.");
+    if (end.keeper !== null) throw new TypeError("Can't accept() WebSocket after enabling hibernation.");
     if (end.isAccepted) return;
     end.halfOpen = halfOpen;
     end.isAccepted = true;
@@ -424,7 +436,14 @@ export class WebSocket extends EventTarget {
       throw new Error(`A WebSocket 'attachment' cannot be larger than ${kAttachmentBytesMax} bytes.` +
         `'attachment' was ${byteLengthOf(bytes)} bytes.`);
     }
+    const before = end.attachment;
     end.attachment = bytes;
+    try {
+      end.keeper?.attachmentChanged();
+    } catch (error) {
+      end.attachment = before;
+      throw error;
+    }
   }
 
   deserializeAttachment(): unknown {
@@ -476,6 +495,23 @@ export function socketOn(other: Other): WebSocket {
 
 export function endForUse(socket: WebSocket): End {
   return endOf(socket);
+}
+
+export { isSocket };
+
+// An end is an actor's from now on.
+export function keepEnd(end: End, keeper: Keeper): void {
+  if (end.isAccepted) {
+    throw new Error("Cannot call `acceptWebSocket()` if the WebSocket was already accepted via `accept()`");
+  }
+  const { other } = end;
+  if (end.url !== null || end.isGivenAway || !(other instanceof End) || other.isAccepted || other.keeper !== null) {
+    throw new Error("Cannot call `acceptWebSocket()` on this WebSocket because its pair has already been accepted or used in " +
+      "a Response.");
+  }
+  end.keeper = keeper;
+  end.isAccepted = true;
+  end.schedule();
 }
 
 adoptSockets({ isWebSocket: isSocket });

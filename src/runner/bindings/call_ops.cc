@@ -25,7 +25,8 @@ void call_fetch(const Info& info) {
   FetchCall call;
   call.body = take_body(context, number_at(info, 12), info[13]);
   if (context.v8()->HasPendingException()) return;
-  if (!context.take_subrequest(*invocation)) {
+  // What an actor asks of the supervisor on its own behalf is no subrequest.
+  if (target.kind != CallTarget::Kind::OwnActor && !context.take_subrequest(*invocation)) {
     context.throw_fault(Fault::SubrequestLimit);
     return;
   }

@@ -12,6 +12,7 @@ namespace insula::runner {
 
 // Something goes on after the answer. An actor's timers and calls go on by themselves, without waitUntil().
 bool WorkerContext::is_held(const Invocation& invocation) const {
+  if (invocation.is_cut) return false;
   return invocation.holds > 0 || invocation.sockets > 0 || invocation.result_exports > 0 || invocation.open_answers > 0 ||
          (invocation.actor != 0 && (invocation.timers > 0 || waits_for_call(invocation.id)));
 }
@@ -206,7 +207,7 @@ void WorkerContext::abandon(std::uint32_t culprit, const CallError& culprit_erro
     for (auto& [id, invocation] : invocations_) {
       if (invocation.actor == number && id == culprit && !invocation.answered) answer(invocation, culprit_error);
     }
-    break_actor(number, other_error, "lost");
+    break_actor(number, other_error, "lost", true);
   }
   for (auto& [id, invocation] : invocations_) {
     invocation.holds = 0;

@@ -52,6 +52,7 @@ struct Invocation {
   bool continues = false;  // the answer said so: the caller waits for the end
   bool log_truncated = false;
   bool is_kept = false;  // JavaScript wants to hear of its end
+  bool is_cut = false;   // nothing holds it any more
   std::uint32_t actor = 0;  // whose it is; its I/O may be used in all of that actor's
 };
 
@@ -64,6 +65,7 @@ struct Answer {
   ReplyTo reply_to;
   bool answered = false;
   bool finished = false;  // the caller will call nothing on its result
+  bool is_event = false;  // of the runtime's own
   std::unique_ptr<CallError> failed;  // answered so: what is called on it fails alike
 };
 
@@ -173,6 +175,7 @@ class WorkerContext {
     std::uint64_t gate_sequence = 0;  // what the actor says waits until this is on the disk
     std::uint32_t invocations = 0;
     std::uint32_t exports = 0;  // objects that others hold
+    std::uint32_t unsent_sockets = 0;  // WebSockets with something to say that wait for their clients
     std::vector<std::pair<std::uint64_t, v8::Global<v8::Promise::Resolver>>> sync_waiters;
   };
   std::unordered_map<std::uint32_t, OpenActor>& actors() noexcept { return actors_; }
@@ -180,12 +183,13 @@ class WorkerContext {
   // Null with an exception pending when it is not open.
   actors::ActorStorage* use_storage(std::uint32_t actor, StorageUse use);
   Gate gate_of(const Invocation& invocation);
+  Gate gate_of_actor(std::uint32_t actor);
   // Ends the actor without a clean close: all its calls fail with `error`, what it has not committed is lost. Returns what
   // built-ins must forget.
   struct ActorLeftovers {
     std::vector<std::uint32_t> exports;
   };
-  ActorLeftovers break_actor(std::uint32_t actor, const CallError& error, std::string reason);
+  ActorLeftovers break_actor(std::uint32_t actor, const CallError& error, std::string reason, bool is_lost = false);
   // Forgets an actor: handles and exports of it.
   ActorLeftovers forget_actor(std::uint32_t actor);
   std::vector<std::uint32_t> used_actors;  // in this turn: to be committed

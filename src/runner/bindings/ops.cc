@@ -52,7 +52,7 @@ std::vector<intptr_t> make_references() {
 
 std::vector<Op> all_ops() {
   std::vector<Op> ops;
-  for (const auto part : {url_ops(), text_ops(), host_ops(), body_ops(), call_ops(), rpc_ops(), actor_ops(), storage_ops(), sql_ops(),
+  for (const auto part : {url_ops(), text_ops(), host_ops(), body_ops(), call_ops(), rpc_ops(), actor_ops(), socket_ops(), storage_ops(), sql_ops(),
                           lazy_ops()}) {
     ops.insert(ops.end(), part.begin(), part.end());
   }

@@ -23,7 +23,8 @@ std::span<const Op> host_ops();   // time, timers, random, console, invocation, 
 std::span<const Op> body_ops();   // bodies and streams
 std::span<const Op> call_ops();   // calls out, answers, code of dynamic Workers
 std::span<const Op> rpc_ops();    // RPC calls, capabilities, packed values
-std::span<const Op> actor_ops();    // actors and engines
+std::span<const Op> actor_ops();
+std::span<const Op> socket_ops();    // actors and engines
 std::span<const Op> storage_ops();  // ctx.storage: keys and values, transactions, the alarm
 std::span<const Op> sql_ops();      // ctx.storage.sql
 std::span<const Op> lazy_ops();   // parts of the built-ins, and globals that are made when they are read

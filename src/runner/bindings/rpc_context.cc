@@ -35,6 +35,7 @@ void WorkerContext::add_answer(const Invocation& invocation, bool is_rpc) {
   answer.invocation = invocation.id;
   answer.reply_to = invocation.reply_to;
   answer.finished = !is_rpc;
+  answer.is_event = !is_rpc;
   answers_by_caller_[key_of(invocation.reply_to)] = invocation.id;
 }
 

@@ -29,12 +29,14 @@ actors::ActorStorage* WorkerContext::use_storage(std::uint32_t actor, StorageUse
   return open->storage.get();
 }
 
-Gate WorkerContext::gate_of(const Invocation& invocation) {
-  if (invocation.actor == 0) return {};
-  const OpenActor* const open = find_actor(invocation.actor);
-  if (open == nullptr || open->storage == nullptr) return {invocation.actor, 0};
-  if (open->holds_output) return {invocation.actor, Gate::kThisTurn};
-  return {invocation.actor, open->gate_sequence > open->storage->durable_sequence() ? open->gate_sequence : 0};
+Gate WorkerContext::gate_of(const Invocation& invocation) { return gate_of_actor(invocation.actor); }
+
+Gate WorkerContext::gate_of_actor(std::uint32_t actor) {
+  if (actor == 0) return {};
+  const OpenActor* const open = find_actor(actor);
+  if (open == nullptr || open->storage == nullptr) return {actor, 0};
+  if (open->holds_output) return {actor, Gate::kThisTurn};
+  return {actor, open->gate_sequence > open->storage->durable_sequence() ? open->gate_sequence : 0};
 }
 
 std::uint32_t WorkerContext::owner_of(std::uint32_t invocation) {
@@ -65,7 +67,7 @@ WorkerContext::ActorLeftovers WorkerContext::forget_actor(std::uint32_t actor) {
 }
 
 WorkerContext::ActorLeftovers WorkerContext::break_actor(std::uint32_t actor, const CallError& error,
-                                                         std::string reason) {
+                                                         std::string reason, bool is_lost) {
   OpenActor* const open = find_actor(actor);
   if (open == nullptr) return {};
   if (open->storage != nullptr) open->storage->abandon();
@@ -86,7 +88,7 @@ WorkerContext::ActorLeftovers WorkerContext::break_actor(std::uint32_t actor, co
   host_.actor_closed(actor, std::move(reason), [storage = std::move(storage)]() mutable {
     if (storage != nullptr && storage->needs_sync()) static_cast<void>(storage->sync());
     storage.reset();
-  });
+  }, is_lost);
   return leftovers;
 }
 

@@ -74,7 +74,7 @@ void Host::on_open_actor(const protocol::OpenActor& open) {
   const CellPtr cell = find(open.worker);
   if (cell == nullptr) {
     event = {};  // closes the descriptors before it says so
-    send(protocol::ActorClosed{open.actor, "The Worker of this object is gone."});
+    send(protocol::ActorClosed{open.actor, "The Worker of this object is gone.", true});
     return;
   }
   Actor& actor = actors_[open.actor];
@@ -99,6 +99,26 @@ void Host::on_facet_closed(const protocol::FacetClosed& closed) {
   if (Actor* const parent = find_actor(closed.parent)) {
     post(parent->worker, FacetClosedEvent{closed.parent, std::string(closed.name)});
   }
+}
+
+void Host::on_sockets(const protocol::Sockets& sockets) {
+  Actor* const actor = find_actor(sockets.actor);
+  if (actor == nullptr) return;
+  SocketsEvent event;
+  event.actor = sockets.actor;
+  event.entries = sockets.entries;
+  event.next = sockets.next;
+  event.has_auto_response = sockets.has_auto_response;
+  event.auto_request = sockets.auto_request;
+  event.auto_response = sockets.auto_response;
+  event.event_timeout = sockets.event_timeout;
+  post(actor->worker, std::move(event));
+}
+
+void Host::on_socket_tell(const protocol::SocketTell& tell) {
+  Actor* const actor = find_actor(tell.actor);
+  if (actor == nullptr || actor->closing) return;
+  post(actor->worker, SocketTellEvent{tell.actor, tell.socket, static_cast<std::uint8_t>(tell.kind), tell.number});
 }
 
 // ---- The output gate
@@ -128,6 +148,17 @@ void Host::actor_committed(std::uint32_t number, std::uint64_t sequence, const S
   } else {
     release_held(number);
   }
+}
+
+void Host::socket_say(SocketWord word, Gate gate) {
+  const Lock lock(mutex_);
+  if (find_actor(word.actor) == nullptr) return;
+  auto say = [this, word = std::move(word)] {
+    send(protocol::SocketSay{word.actor, word.socket, static_cast<protocol::SocketSay::Kind>(word.kind), word.bytes,
+                             word.more, word.number});
+  };
+  if (!is_held_back(gate)) return say();
+  hold_back(gate, std::move(say), [](const CallError&) {});
 }
 
 void Host::want_sync(std::uint32_t number, Actor& actor) {
@@ -205,7 +236,7 @@ void Host::actor_alarm(std::uint32_t number, std::optional<std::int64_t> unix_ms
 
 // ---- The end
 
-void Host::actor_closed(std::uint32_t number, std::string reason, std::function<void()> close) {
+void Host::actor_closed(std::uint32_t number, std::string reason, std::function<void()> close, bool is_lost) {
   const Lock lock(mutex_);
   Actor* const actor = find_actor(number);
   if (actor == nullptr) return;
@@ -214,7 +245,7 @@ void Host::actor_closed(std::uint32_t number, std::string reason, std::function<
     way->second.actor = 0;
     if (way->second.long_ways == 0) actor_ways_.erase(way);
   }
-  auto then = [this, number, reason = std::move(reason)] {
+  auto then = [this, number, is_lost, reason = std::move(reason)] {
     if (Actor* const gone = find_actor(number)) {
       // Closing has synced what was committed, or it is said to have failed.
       gone->durable = gone->committed;
@@ -224,7 +255,7 @@ void Host::actor_closed(std::uint32_t number, std::string reason, std::function<
     CallError lost = error_of(Fault::IsolateLost);
     fail_held(number, lost, 0);
     actors_.erase(number);
-    send(protocol::ActorClosed{number, reason});
+    send(protocol::ActorClosed{number, reason, is_lost});
   };
   jobs_.push_back({number, std::move(close), std::move(then)});
   jobs_wait_.notify_one();

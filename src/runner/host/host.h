@@ -71,8 +71,9 @@ class Host final : public HostCalls {
   void actor_failed(std::uint32_t actor, const CallError& error) override;
   void actor_alarm(std::uint32_t actor, std::optional<std::int64_t> unix_ms) override;
   void actor_notify(std::uint32_t actor, std::uint64_t sequence) override;
-  void actor_closed(std::uint32_t actor, std::string reason, std::function<void()> close) override;
+  void actor_closed(std::uint32_t actor, std::string reason, std::function<void()> close, bool is_lost) override;
   void actor_kept(std::uint32_t actor) override;
+  void socket_say(SocketWord word, Gate gate) override;
   void finished(const ReplyTo& to, std::uint32_t cpu_micros, Gate gate) override;
   void preload(const CallContext& context, const CallTarget& target) override;
   void provide_code(std::uint32_t request, std::variant<WorkerCode, CallError> code) override;
@@ -254,6 +255,8 @@ class Host final : public HostCalls {
   void on_open_actor(const protocol::OpenActor& open);
   void on_close_actor(const protocol::CloseActor& close);
   void on_facet_closed(const protocol::FacetClosed& closed);
+  void on_sockets(const protocol::Sockets& sockets);
+  void on_socket_tell(const protocol::SocketTell& tell);
   std::string way_of(const CallTarget& target) const;
   Actor* find_actor(std::uint32_t number);
   bool is_held_back(const Gate& gate);

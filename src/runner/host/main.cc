@@ -67,6 +67,8 @@ bool parse(int argc, char** argv, RunnerFlags& flags) {
       flags.host.memory_bytes = value;
     } else if (take_flag(argument, protocol::kFlagIdleMillis, value, malformed)) {
       flags.host.idle_after = milliseconds(value);
+    } else if (take_flag(argument, protocol::kFlagObjectIdleMillis, value, malformed)) {
+      flags.host.actor_idle_after = milliseconds(value);
     } else if (take_flag(argument, protocol::kFlagExecutors, value, malformed)) {
       flags.host.executors = static_cast<unsigned>(value);
       malformed = malformed || value < 2 || value > protocol::kBoardSlots;

@@ -40,6 +40,9 @@ void Host::receive(BytesView bytes) {
     void operator()(const protocol::FacetClosed& item) { host.on_facet_closed(item); }
     void operator()(const protocol::ActorClosed&) {}
     void operator()(const protocol::Splice&) {}
+    void operator()(const protocol::SocketSay&) {}
+    void operator()(const protocol::SocketTell& item) { host.on_socket_tell(item); }
+    void operator()(const protocol::Sockets& item) { host.on_sockets(item); }
     void operator()(const protocol::Preload&) {}
     void operator()(const protocol::Code&) {}
     void operator()(const protocol::LogLine&) {}

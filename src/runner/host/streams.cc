@@ -2,6 +2,7 @@
 //
 // Host: streams between the channel and the isolates, with back-pressure.
 #include <algorithm>
+#include <utility>
 
 #include "src/runner/host/host.h"
 
@@ -93,11 +94,19 @@ void Host::pump(Stream& stream) {
 void Host::splice(const StreamPtr& written, const StreamPtr& source) {
   const Lock lock(mutex_);
   if (written->ended || written->stopped || source->stopped) return stop_stream(*source);
-  if (source->from == Stream::Side::Channel && source->is_untouched() && written->to == Stream::Side::Channel &&
-      written->queue.empty()) {
+  // What is written may flow on through others that were joined before, one for each Worker that passed it on.
+  Stream* last = written.get();
+  bool is_empty = last->queue.empty();
+  while (last->to == Stream::Side::Stream && last->next != nullptr) {
+    last = last->next.get();
+    is_empty = is_empty && last->queue.empty();
+  }
+  if (source->from == Stream::Side::Channel && source->is_untouched() && last->to == Stream::Side::Channel && is_empty) {
     in_streams_.erase(source->from_id);
-    out_streams_.erase(written->to_id);
-    send(protocol::Splice{written->to_id, source->from_id});
+    send(protocol::Splice{last->to_id, source->from_id});
+    const StreamPtr end = out_streams_[last->to_id];
+    out_streams_.erase(last->to_id);
+    for (StreamPtr at = written; at != nullptr; at = std::exchange(at->next, nullptr)) at->previous.reset();
     return;
   }
   written->from = Stream::Side::Stream;

@@ -240,6 +240,22 @@ struct FacetClosedEvent {
   std::uint32_t parent = 0;
   std::string name;
 };
+// The WebSockets that an actor has when it is opened (protocol::Sockets), and what it must know of one of them.
+struct SocketsEvent {
+  std::uint32_t actor = 0;
+  Bytes entries;
+  std::uint32_t next = 1;
+  bool has_auto_response = false;
+  Bytes auto_request;
+  Bytes auto_response;
+  std::uint32_t event_timeout = 0;
+};
+struct SocketTellEvent {
+  std::uint32_t actor = 0;
+  std::uint32_t socket = 0;
+  std::uint8_t kind = 0;  // protocol::SocketTell::Kind
+  std::uint64_t number = 0;
+};
 // Nobody holds an exported object any more.
 struct ReleaseEvent {
   std::uint32_t export_id = 0;
@@ -284,7 +300,7 @@ struct DeadlineEvent {
 
 using Event = std::variant<LoadEvent, InvokeEvent, ReturnEvent, CancelEvent, TimerEvent, NeedCodeEvent, ChunkEvent,
                            WritableEvent, DeadlineEvent, ReleaseEvent, FinishEvent, OpenActorEvent, CloseActorEvent,
-                           ActorBrokenEvent, SyncedEvent, FacetClosedEvent>;
+                           ActorBrokenEvent, SyncedEvent, FacetClosedEvent, SocketsEvent, SocketTellEvent>;
 
 // ---- Calls out of an isolate
 
@@ -294,6 +310,16 @@ struct Gate {
   static constexpr std::uint64_t kThisTurn = ~std::uint64_t{0};  // the commit at the end of the turn
   std::uint32_t actor = 0;     // 0: nobody's
   std::uint64_t sequence = 0;  // 0: it waits only for what was said before
+};
+
+// What an actor says to its WebSockets, or about them: protocol::SocketSay.
+struct SocketWord {
+  std::uint32_t actor = 0;
+  std::uint32_t socket = 0;
+  std::uint8_t kind = 0;
+  Bytes bytes;
+  Bytes more;
+  std::uint32_t number = 0;
 };
 
 // Who calls: identity and place in the call tree, as the host needs them.
@@ -360,10 +386,11 @@ class HostCalls {
   virtual void actor_alarm(std::uint32_t actor, std::optional<std::int64_t> unix_ms) = 0;
   // A SyncedEvent is wanted when `sequence` is durable.
   virtual void actor_notify(std::uint32_t actor, std::uint64_t sequence) = 0;
-  // The Worker has ended it. `close` runs on another thread, then the supervisor hears of it.
-  virtual void actor_closed(std::uint32_t actor, std::string reason, std::function<void()> close) = 0;
+  // The Worker has ended it. `close` runs on another thread, then the supervisor hears of it. is_lost: with its isolate.
+  virtual void actor_closed(std::uint32_t actor, std::string reason, std::function<void()> close, bool is_lost) = 0;
   // It declines to end for idleness.
   virtual void actor_kept(std::uint32_t actor) = 0;
+  virtual void socket_say(SocketWord word, Gate gate) = 0;
   virtual void finished(const ReplyTo& to, std::uint32_t cpu_micros, Gate gate) = 0;
   virtual void preload(const CallContext& context, const CallTarget& target) = 0;
   virtual void provide_code(std::uint32_t request, std::variant<WorkerCode, CallError> code) = 0;

@@ -37,7 +37,7 @@ void WorkerImpl::handle(OpenActorEvent& event) {
   if (!opened) {
     host_.log(context_.spec().id, 0, "error",
               "The storage of an object of class " + event.class_name + " cannot be opened: " + opened.error().message(), true);
-    host_.actor_closed(event.actor, opened.error().message(), nullptr);
+    host_.actor_closed(event.actor, opened.error().message(), nullptr, false);
     return;
   }
   WorkerContext::OpenActor& actor = context_.actors()[event.actor];
@@ -72,7 +72,7 @@ void WorkerImpl::refuse(OpenActorEvent& event) {
   event.database.reset();
   event.log.reset();
   event.history.reset();
-  host_.actor_closed(event.actor, reason, nullptr);
+  host_.actor_closed(event.actor, reason, nullptr, true);
 }
 
 void WorkerImpl::call_actor(InvokeEvent& event) {
@@ -184,7 +184,7 @@ bool WorkerImpl::close_actor(std::uint32_t id, std::string reason) {
   host_.actor_closed(id, std::move(reason), [storage = std::move(storage)]() mutable {
     static_cast<void>(storage->close());
     storage.reset();
-  });
+  }, false);
   return true;
 }
 
@@ -204,7 +204,7 @@ void WorkerImpl::handle(CloseActorEvent& event) {
     settle(0);
     return;
   }
-  const bool is_busy = actor->invocations > 0 || actor->exports > 0;
+  const bool is_busy = actor->invocations > 0 || actor->exports > 0 || actor->unsent_sockets > 0;
   if (event.is_idle) {
     if (is_busy || !close_actor(event.actor, {})) host_.actor_kept(event.actor);
   } else if (actor->invocations > 0 || !close_actor(event.actor, {})) {
@@ -232,6 +232,34 @@ void WorkerImpl::handle(FacetClosedEvent& event) {
   step(0, [&] {
     v8::Local<v8::Value> arguments[2] = {number(v8(), event.parent), to_string(v8(), event.name)};
     call_runtime("facetClosed", 2, arguments);
+  });
+}
+
+// ---- WebSockets that hibernate
+
+void WorkerImpl::handle(SocketsEvent& event) {
+  if (context_.find_actor(event.actor) == nullptr) return;
+  step(0, [&] {
+    v8::Local<v8::Uint8Array> entries;
+    v8::Local<v8::Value> request = v8::Undefined(v8());
+    if (!to_uint8_array(v8(), event.entries).ToLocal(&entries)) return;
+    if (event.has_auto_response) request = to_string(v8(), event.auto_request);
+    v8::Local<v8::Value> arguments[6] = {number(v8(), event.actor),
+                                         entries,
+                                         number(v8(), event.next),
+                                         request,
+                                         to_string(v8(), event.auto_response),
+                                         number(v8(), event.event_timeout)};
+    call_runtime("actorSockets", 6, arguments);
+  });
+}
+
+void WorkerImpl::handle(SocketTellEvent& event) {
+  if (context_.find_actor(event.actor) == nullptr) return;
+  step(0, [&] {
+    v8::Local<v8::Value> arguments[4] = {number(v8(), event.actor), number(v8(), event.socket), number(v8(), event.kind),
+                                         v8::Number::New(v8(), static_cast<double>(event.number))};
+    call_runtime("socketTold", 4, arguments);
   });
 }
 

@@ -142,7 +142,10 @@ void WorkerImpl::handle(CancelEvent& event) {
                                              : context_.find_invocation(event.reply_to);
   if (invocation == nullptr) return;
   const std::uint32_t id = invocation->id;
+  const bool is_event = answer != nullptr && answer->is_event;
   context_.fail(*invocation, error_of(Fault::Cancelled));
+  // An event has no caller that could have gone: it has taken too long, and goes on no more.
+  invocation->is_cut = is_event;
   step(id, [&] {
     v8::Local<v8::Value> arguments[1] = {v8::Integer::NewFromUnsigned(v8(), id)};
     call_runtime("cancelInvocation", 1, arguments);

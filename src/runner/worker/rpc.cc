@@ -145,15 +145,19 @@ void WorkerImpl::dispatch_event(RuntimeCall& call, InvokeEvent& event, std::uint
   if (!call.payload.capabilities.empty() && call.payload.capabilities.front() != nullptr) {
     handle = context_.add_handle(call.payload.capabilities.front(), answer);
   }
-  v8::Local<v8::Value> arguments[8] = {number(v8(), answer),
+  // What is too long to ride inside.
+  std::uint32_t body = 0;
+  if (!call.payload.streams.empty()) body = context_.add_body(std::move(call.payload.streams.front()), answer);
+  v8::Local<v8::Value> arguments[9] = {number(v8(), answer),
                                        to_name(v8(), event.entrypoint),
                                        read_props(event, answer),
                                        to_name(v8(), call.name),
                                        to_string(v8(), call.detail),
                                        payload,
                                        number(v8(), handle),
-                                       number(v8(), event.actor)};
-  call_runtime("dispatchRuntimeEvent", 8, arguments);
+                                       number(v8(), event.actor),
+                                       number(v8(), body)};
+  call_runtime("dispatchRuntimeEvent", 9, arguments);
 }
 
 // The answer of an engine: JSON text and values that it keeps.

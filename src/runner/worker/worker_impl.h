@@ -54,6 +54,8 @@ class WorkerImpl final : public Worker {
   void handle(ActorBrokenEvent& event);
   void handle(SyncedEvent& event);
   void handle(FacetClosedEvent& event);
+  void handle(SocketsEvent& event);
+  void handle(SocketTellEvent& event);
   // actors.cc
   void call_actor(InvokeEvent& event);
   void commit_actors();

@@ -49,6 +49,7 @@ void Actor::reach(const std::shared_ptr<fleet::RoutedCall>& call) {
   }
   if (is_detached_) return call->refuse(fleet::error_of(Fault::IsolateLost));
   if (state_ == State::Open) {
+    if (sockets_ != nullptr) sockets_->tell_news();
     call->deliver(session_, {protocol::Target::Kind::Worker, worker_, actor_});
     return;
   }
@@ -168,7 +169,9 @@ void Actor::open(const std::shared_ptr<fleet::Session>& session, protocol::Worke
   frame.is_facet = is_facet();
   frame.quota_bytes = startup_.quota_bytes;
   frame.depth = depth_;
+  keeps_sockets_ = false;
   session->send_open_actor(frame, startup_.carried, std::exchange(files_, {}));
+  if (sockets_ != nullptr) sockets_->send_list(*session, actor);
   for (const auto& done : std::exchange(on_open_, {})) done(nullptr);
   const auto waiting = std::exchange(waiting_, {});
   for (const auto& call : waiting) {
@@ -189,14 +192,16 @@ void Actor::fail(const protocol::ErrorInfo& error) {
   for (const auto& done : std::exchange(on_open_, {})) done(&error);
   for (const auto& call : std::exchange(waiting_, {})) call->refuse(error);
   tell_parent();
-  become_absent(error.message);
+  become_absent(error.message, Fate::MayReturn);
 }
 
 // ---- Closing
 
-void Actor::abort(std::string_view reason) {
+void Actor::abort(std::string_view reason, Fate fate) {
   const auto self = shared_from_this();
   const std::string text(reason);
+  keeps_sockets_ = fate == Fate::MayReturn;
+  if (!keeps_sockets_ && sockets_ != nullptr) sockets_->break_all();
   protocol::ErrorInfo error;
   error.name = "Error";
   error.message = text;
@@ -249,12 +254,15 @@ void Actor::on_actor_closed(fleet::Session& session, protocol::ActorId actor, st
   if (session_.get() != &session || actor_ != actor) return;
   const auto self = shared_from_this();
   const std::string text = is_lost ? std::string(info_of(Fault::IsolateLost).message) : std::string(reason);
+  // An instance that has ended by itself, or with its process, has left its sockets to the next one.
+  const Fate fate = is_lost || reason.empty() || keeps_sockets_ ? Fate::MayReturn : Fate::Reset;
   state_ = State::Absent;
   session_.reset();
   worker_ = 0;
   actor_ = 0;
+  if (sockets_ != nullptr) fate == Fate::Reset ? sockets_->break_all() : sockets_->end_session();
   tell_parent();
-  become_absent(text.empty() ? "The Durable Object that this facet belongs to has been closed." : text);
+  become_absent(text.empty() ? "The Durable Object that this facet belongs to has been closed." : text, fate);
 }
 
 void Actor::tell_parent() {
@@ -262,9 +270,9 @@ void Actor::tell_parent() {
   if (is_facet() && !is_detached_ && parent_->is_open()) parent_->session_->send_facet_closed(parent_->actor_, name_);
 }
 
-void Actor::become_absent(std::string_view reason) {
+void Actor::become_absent(std::string_view reason, Fate fate) {
   const auto facets = facets_;
-  for (const auto& [name, facet] : facets) facet->abort(reason);
+  for (const auto& [name, facet] : facets) facet->abort(reason, fate);
   for (const auto& closed : std::exchange(on_closed_, {})) closed();
   if (state_ == State::Absent && holds_ == 0 && (!waiting_.empty() || !on_open_.empty())) return start();
   drop_if_unused();

@@ -29,6 +29,7 @@
 #include "src/base/bytes.h"
 #include "src/base/clock.h"
 #include "src/base/fd.h"
+#include "src/supervisor/actors/actor_sockets.h"
 #include "src/supervisor/actors/class_host.h"
 #include "src/supervisor/actors/facet_table.h"
 #include "src/supervisor/actors/files.h"
@@ -60,6 +61,7 @@ struct Meter {
 
 class Actor final : public fleet::Destination,
                     public fleet::ActorOwner,
+                    public SocketKeeper,
                     public std::enable_shared_from_this<Actor> {
  public:
   // A Durable Object.
@@ -73,7 +75,8 @@ class Actor final : public fleet::Destination,
   std::uint32_t depth() const noexcept { return depth_; }
   bool is_open() const noexcept { return state_ == State::Open; }
   bool is_absent() const noexcept { return state_ == State::Absent; }
-  bool is_idle() const noexcept { return state_ == State::Absent && waiting_.empty() && on_open_.empty() && running_ == 0 && holds_ == 0; }
+  bool is_idle() const noexcept { return state_ == State::Absent && waiting_.empty() && on_open_.empty() && running_ == 0 && holds_ == 0 && !has_sockets(); }
+  bool has_sockets() const noexcept { return sockets_ != nullptr && !sockets_->empty(); }
   Actor& root() noexcept { return parent_ == nullptr ? *this : parent_->root(); }
   // Counts in the database's path; of a facet only once it is known.
   FacetTable::Number number() const noexcept { return number_; }
@@ -98,8 +101,10 @@ class Actor final : public fleet::Destination,
   void when_open(std::function<void(const protocol::ErrorInfo*)> done);
 
   // ---- Its end
-  // Whatever runs is aborted, waiting calls are refused with the reason.
-  void abort(std::string_view reason);
+  // Whatever runs is aborted, waiting calls are refused with the reason. Its WebSockets break, unless it only ends because
+  // its parent does, and may come back.
+  enum class Fate : std::uint8_t { Reset, MayReturn };
+  void abort(std::string_view reason, Fate fate = Fate::Reset);
   // When nothing of it runs any more. `closed` hears of the end of it and of all below it.
   void close(std::function<void()> closed);
   // Not opened while somebody holds it: calls wait.
@@ -117,6 +122,19 @@ class Actor final : public fleet::Destination,
                        bool is_lost) override;
   void on_engine_call(fleet::IncomingCall& call) override;
   void on_spent(std::uint32_t cpu_micros) override { meter_->cpu_micros += cpu_micros; }
+  void on_socket_call(fleet::IncomingCall& call) override;
+  bool on_socket_said(const protocol::SocketSay& said) override;
+
+  // SocketKeeper
+  void route_socket_event(const std::shared_ptr<SocketEvent>& event) override;
+  bool may_wake() const override;
+  void want_ticks() override;
+  void tell_socket(protocol::SocketTell tell) override;
+  void on_sockets_empty() override;
+  void on_unheard(std::string_view why) override;
+  const Clock& clock() const override;
+  // True: again, soon.
+  bool tick_sockets();
 
  private:
   friend class Directory;
@@ -130,7 +148,7 @@ class Actor final : public fleet::Destination,
   void find_host();
   void open(const std::shared_ptr<fleet::Session>& session, protocol::WorkerId worker);
   void fail(const protocol::ErrorInfo& error);
-  void become_absent(std::string_view reason);
+  void become_absent(std::string_view reason, Fate fate);
   void tell_parent();
   void drop_if_unused();
 
@@ -158,6 +176,10 @@ class Actor final : public fleet::Destination,
   std::size_t holds_ = 0;
   std::size_t unsettled_ = 0;  // of a root: numbers of facets that are not durable yet
   std::deque<std::shared_ptr<fleet::RoutedCall>> waiting_;
+  std::unique_ptr<ActorSockets> sockets_;  // since it has accepted one
+  std::vector<std::shared_ptr<SocketEvent>> waking_;  // of a facet whose parent is asked to start it
+  bool keeps_sockets_ = false;             // the end that it was told to come to is none for them
+  bool wants_ticks_ = false;
   std::vector<std::function<void()>> on_closed_;
   std::vector<std::function<void(const protocol::ErrorInfo*)>> on_open_;
 

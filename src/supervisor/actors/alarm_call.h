@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// AlarmCall: the event "alarm" on its way to an actor, or "facetAlarm" on its way to the parent of one that does not run.
+// AlarmCall: the event "alarm" on its way to an actor, or "facetAlarm" on its way to the parent of one that does not run and
+// has an alarm or a WebSocket's message to hear.
 #pragma once
 
 #include <functional>

@@ -114,9 +114,14 @@ void Directory::tick() {
   const auto ringing = ringing_;
   for (const auto& call : ringing) call->expire();
   ringing_.remove_if([](const auto& call) { return call->is_over(); });
+  for (auto& weak : std::exchange(ticking_, {})) {
+    const auto actor = weak.lock();
+    if (actor != nullptr && actor->tick_sockets()) ticking_.push_back(std::move(weak));
+  }
 }
 
 void Directory::close_all(std::function<void()> closed) {
+  is_closing_ = true;
   alarms_.stop();
   const auto roots = roots_;
   const auto left = std::make_shared<std::size_t>(1 + roots.size());
@@ -195,6 +200,10 @@ void Directory::call_facet(fleet::IncomingCall& call, const std::shared_ptr<flee
 void Directory::drop(const Actor& root) { roots_.erase(key_of_root(root.space(), root.id())); }
 
 void Directory::report(const Error& error) { world_.log.error("objects.failed", {{"text", error.message()}}); }
+
+void Directory::warn_unheard(const Actor& actor, std::string_view why) {
+  world_.log.warn("websocket.unheard", {{"object", actor.space() + "/" + actor.id()}, {"text", why.substr(0, 1024)}});
+}
 
 void Directory::note_object(const Actor& root) {
   storage::ObjectRow row{root.space(), root.id(), root.id_name(), now()};
@@ -294,6 +303,19 @@ void Directory::ring_below(const Ring& ring, const std::shared_ptr<Actor>& at, s
                }
                ring_below(ring, facet, names, done);
              });
+}
+
+void Directory::wake_facet(const std::shared_ptr<Actor>& facet, std::function<void()> done) {
+  const auto parent = facet->parent_;
+  if (parent->is_facet() && !parent->is_open()) {
+    return wake_facet(parent, [this, facet, done = std::move(done), alive = std::weak_ptr<bool>(is_alive_)] {
+      if (alive.expired()) return;
+      if (!facet->parent_->is_open()) return done();
+      wake_facet(facet, done);
+    });
+  }
+  const std::string detail = boost::json::serialize(boost::json::object{{"name", facet->name_}, {"isSocket", true}});
+  send_event(parent, "facetAlarm", detail, [done = std::move(done)](AlarmOutcome) { done(); });
 }
 
 void Directory::send_event(const std::shared_ptr<Actor>& to, std::string_view name, std::string detail,

@@ -60,6 +60,8 @@ class Directory final : public Bell {
 
   // From now on alarms ring.
   void start();
+  // From now on no WebSocket that ends wakes its actor.
+  void begin_closing() noexcept { is_closing_ = true; }
   void tick();
   // Closes what is open; `closed` hears of it when all of it is.
   void close_all(std::function<void()> closed);
@@ -78,6 +80,12 @@ class Directory final : public Bell {
   void ring(const Ring& ring, std::function<void(AlarmOutcome)> done) override;
 
   // ---- For actors
+  const Clock& clock() const noexcept { return world_.clock; }
+  // The server is going away: what has ended does not wake anybody.
+  bool is_closing() const noexcept { return is_closing_; }
+  void add_ticks(std::weak_ptr<Actor> actor) { ticking_.push_back(std::move(actor)); }
+  // Has a facet that is not open started by its parent; `done` runs when that has answered.
+  void wake_facet(const std::shared_ptr<Actor>& facet, std::function<void()> done);
   boost::asio::io_context& io() noexcept { return world_.io; }
   storage::Store& store() noexcept { return world_.store; }
   const ActorFiles& files() const noexcept { return files_; }
@@ -85,6 +93,7 @@ class Directory final : public Bell {
   void note_object(const Actor& root);
   void create_files(const ActorPath& path, std::function<void(Result<std::vector<Fd>>)> done);
   void report(const Error& error);
+  void warn_unheard(const Actor& actor, std::string_view why);
   void drop(const Actor& root);
   void answer(Actor& actor, fleet::IncomingCall& call);
 
@@ -124,6 +133,8 @@ class Directory final : public Bell {
   std::unordered_map<std::string, std::shared_ptr<Namespace>> by_uid_;
   std::unordered_map<std::string, std::shared_ptr<Actor>> roots_;  // by "UID/ID"
   std::list<std::shared_ptr<AlarmCall>> ringing_;
+  std::vector<std::weak_ptr<Actor>> ticking_;  // those whose sockets wait for something
+  bool is_closing_ = false;
   const std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
   boost::asio::thread_pool disk_{2};  // last: its threads end first
 };

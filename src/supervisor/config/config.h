@@ -101,6 +101,7 @@ struct Node {
   std::size_t runner_memory_bytes = kRunnerMemoryBytes;
   std::uint32_t isolates_max = 2000;     // loaded dynamic Workers per runner
   milliseconds idle_after{60000};        // an unused dynamic Worker is evicted after this
+  milliseconds object_idle_after{10000}; // a Durable Object or facet with nothing to do is evicted after this
   WorkerLimits tenant_limits = kTenantLimits;
   HttpLimits http;
   bool allow_private_addresses = false;  // egress

@@ -114,6 +114,10 @@ class ActorOwner {
   virtual void on_actor_closed(Session& session, protocol::ActorId actor, std::string_view reason, bool is_lost) = 0;
   // What the actor asks on its own behalf.
   virtual void on_engine_call(IncomingCall& call) = 0;
+  // An upgraded request whose WebSocket the actor has accepted, to be kept here: fetch.cf says which.
+  virtual void on_socket_call(IncomingCall& call) = 0;
+  // What it says to its WebSockets or about them. False: no honest runner says that.
+  virtual bool on_socket_said(const protocol::SocketSay& said) = 0;
   // CPU time that an invocation of it has used.
   virtual void on_spent(std::uint32_t cpu_micros) = 0;
 };

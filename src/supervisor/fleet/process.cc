@@ -164,6 +164,7 @@ Result<StartedRunner> ProcessStarter::start() {
       protocol::kFlagIsolatesMax + std::to_string(options_.isolates_max),
       protocol::kFlagMemoryBytes + std::to_string(options_.memory_bytes),
       protocol::kFlagIdleMillis + std::to_string(options_.idle_millis),
+      protocol::kFlagObjectIdleMillis + std::to_string(options_.object_idle_millis),
       protocol::kFlagParallel + std::to_string(options_.parallel),
       std::string(protocol::kFlagSandbox) + (options_.is_sandboxed ? "1" : "0"),
   };

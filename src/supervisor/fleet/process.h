@@ -56,6 +56,7 @@ struct ProcessOptions {
   std::uint32_t isolates_max = 2000;
   std::size_t memory_bytes = 0;    // budget of all isolates of one runner
   std::uint64_t idle_millis = 60000;
+  std::uint64_t object_idle_millis = 10000;
   unsigned parallel = 1;  // isolates of one runner that may run at the same time
   bool is_sandboxed = true;
 };

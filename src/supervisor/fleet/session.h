@@ -97,6 +97,8 @@ class Session final : public ChannelEvents, private StreamPort, public std::enab
   // Asks for the end of an actor; its owner hears of it.
   void close_actor(protocol::ActorId actor, std::string_view reason);
   void send_facet_closed(protocol::ActorId parent, std::string_view name);
+  void send_sockets(const protocol::Sockets& sockets) { send_frame(sockets); }
+  void tell_socket(const protocol::SocketTell& tell) { send_frame(tell); }
   std::size_t actor_count() const noexcept { return actors_.size(); }
 
   // ---- Questions: calls of the supervisor
@@ -221,6 +223,7 @@ class Session final : public ChannelEvents, private StreamPort, public std::enab
   void receive(const protocol::Release& release);
   void receive(const protocol::Finish& finish);
   void receive(const protocol::ActorClosed& closed);
+  void receive(const protocol::SocketSay& said);
   void receive_facet(IncomingCall& call);
   void receive_own(IncomingCall& call);
   std::shared_ptr<WorkerOwner> owner_of_entrypoint(protocol::WorkerId worker);

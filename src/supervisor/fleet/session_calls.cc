@@ -83,7 +83,7 @@ protocol::QuestionId Session::ask(protocol::Invoke& invoke, const io::ByteSource
   if (auto* const rpc = std::get_if<protocol::RpcCall>(&invoke.call)) {
     give(rpc->arguments, arguments, 0, &question->streams);
   } else if (auto* const event = std::get_if<protocol::EventCall>(&invoke.call)) {
-    give(event->payload, arguments);
+    give(event->payload, arguments, 0, &question->streams);
   } else if (auto* const fetch = std::get_if<protocol::FetchRequest>(&invoke.call); fetch != nullptr && body != nullptr) {
     protocol::StreamId stream = 0;
     give(fetch->body, body, &stream);

@@ -139,6 +139,10 @@ void Session::receive(BytesView raw, protocol::Invoke& invoke) {
     case protocol::Target::Kind::Own:
       return invoke.target.facet.parent != 0 ? receive_facet(call) : receive_own(call);
     case protocol::Target::Kind::OwnActor:
+      if (std::holds_alternative<protocol::FetchRequest>(invoke.call)) {
+        if (const auto actor = actor_for(invoke.target.actor, question)) actor->on_socket_call(call);
+        return;
+      }
       if (!std::holds_alternative<protocol::EngineCall>(invoke.call)) return violate("a call on the caller itself");
       if (const auto actor = actor_for(invoke.target.actor, question)) actor->on_engine_call(call);
       return;
@@ -197,7 +201,17 @@ void Session::receive(const protocol::ActorClosed& closed) {
   }
   const auto owner = record->owner;
   actors_.erase(closed.actor);
-  owner->on_actor_closed(*this, closed.actor, closed.reason.substr(0, 4 * kKiB), false);
+  owner->on_actor_closed(*this, closed.actor, closed.reason.substr(0, 4 * kKiB), closed.is_lost);
+}
+
+void Session::receive(const protocol::SocketSay& said) {
+  ActorRecord* const record = actors_.find(said.actor);
+  if (record == nullptr) {
+    if (!actors_.was_issued(said.actor)) violate("an actor that was never opened");
+    return;
+  }
+  const auto owner = record->owner;
+  if (!owner->on_socket_said(said)) violate("a word on a WebSocket that no actor says");
 }
 
 void SessionHandler::on_facet_invoke(IncomingCall& call, const std::shared_ptr<ActorOwner>&,
@@ -256,7 +270,7 @@ void Session::receive(protocol::Return& outcome) {
     std::vector<io::ByteSourcePtr> argument_streams;
     for (const protocol::StreamId stream : question->streams) {
       auto source = take_back(stream);
-      if (is_rpc) {
+      if (question->kind != Kind::Fetch) {
         argument_streams.push_back(std::move(source));
       } else {
         request_body = std::move(source);

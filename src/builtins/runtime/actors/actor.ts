@@ -10,6 +10,7 @@ import { native } from "../native.ts";
 import type { Facets } from "./facets.ts";
 import { newId } from "./id.ts";
 import { type ActorOfGate, kSection, Section } from "./section.ts";
+import type { ActorSockets } from "../sockets/home.ts";
 import type { DurableObjectState } from "./state.ts";
 
 const actors = new SafeMap<number, Actor>();
@@ -35,6 +36,7 @@ export class Actor implements ActorOfGate {
   state: DurableObjectState | null = null;
   hasAlarmMethod = false;  // has its class
   facets: Facets | null = null;
+  sockets: ActorSockets | null = null;  // since it has one that may hibernate
   // The alarm's handler runs; false: it is not to be tried again.
   retriesAlarm: boolean | undefined = undefined;
 

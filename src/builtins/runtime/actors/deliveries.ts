@@ -6,6 +6,8 @@
 import { apply, jsonParse, promiseResolve, promiseThen } from "../../internal/intrinsics.ts";
 import type { Request } from "../../web/request.ts";
 import { actorClassOf, handlerOf } from "../dispatch.ts";
+import { describe } from "../errors.ts";
+import { native } from "../native.ts";
 import { settings } from "../settings.ts";
 import { alarmBegins, alarmEnds, ownAlarm } from "../storage/storage.ts";
 import { Actor, addActor, findActor } from "./actor.ts";
@@ -86,15 +88,43 @@ interface AlarmDetail {
   now: number;
 }
 
-export function eventOfActor(answer: number, number: number, name: string, detail: string): void {
+export function eventOfActor(
+  answer: number, number: number, name: string, detail: string, payload: Uint8Array | undefined, body: number,
+): void {
+  if (name === "socket") return hearSocket(answer, number, detail, payload, body);
   parts.rpc().answerWith(answer, true, () => {
     const actor = actorFor(number);
     return enter(actor, answer, (self) => {
       if (name === "alarm") return alarm(actor, self, jsonParse(detail) as AlarmDetail);
-      if (name === "facetAlarm") return actor.facets!.wake((jsonParse(detail) as { name: string }).name, self);
+      if (name === "facetAlarm") {
+        const { name: facet, isSocket = false } = jsonParse(detail) as { name: string; isSocket?: boolean };
+        return actor.facets!.wake(facet, self, isSocket);
+      }
       throw new Error("There is no such event of an object.");
     });
   });
+}
+
+// A message of a WebSocket, or its end. Nobody reads the answer; it says that the next one may come.
+function hearSocket(
+  answer: number, number: number, detail: string, payload: Uint8Array | undefined, body: number,
+): void {
+  const done = (): void => native.rpc_return(answer, undefined);
+  const failed = (error: unknown): void => {
+    native.report_exception(`Uncaught ${describe(error).stack}`);
+    done();
+  };
+  try {
+    const actor = actorFor(number);
+    actor.join(answer);
+    const letIn = (run: (self: object) => unknown): unknown => {
+      native.set_current(answer);
+      return enter(actor, answer, run);
+    };
+    promiseThen(promiseResolve(parts.sockets().arrived(actor, jsonParse(detail) as never, payload, body, letIn)), done, failed);
+  } catch (error) {
+    failed(error);
+  }
 }
 
 // The database knows best: what wakes the actor may be late or early.

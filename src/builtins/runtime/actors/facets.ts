@@ -261,16 +261,21 @@ export class Facets {
     this.#running = new SafeMap<string, Facet>();
   }
 
-  // The facet has an alarm and is not open: whoever knows what it is starts it.
-  wake(name: string, self: object): unknown {
+  // The facet has an alarm, or a WebSocket with a message, and is not open: whoever knows what it is starts it.
+  wake(name: string, self: object, isSocket: boolean): unknown {
     const callback = mapGet(this.#callbacks, name);
     if (callback === undefined) {
       const { facetAlarm } = self as { facetAlarm?: unknown };
       if (typeof facetAlarm !== "function") {
+        if (isSocket) return undefined;  // It is started as it was.
         throw new Error(`The facet "${name}" has an alarm, but its parent has not called ctx.facets.get() for it since it ` +
           "was started, and has no method facetAlarm(name).");
       }
-      return Reflect.apply(facetAlarm, self, [name]);
+      const asked = promiseResolve(Reflect.apply(facetAlarm, self, [name]) as unknown);
+      return promiseThen(asked, () => {
+        const given = mapGet(this.#callbacks, name);
+        return given === undefined ? undefined : this.#facetFor(name, given).open();
+      });
     }
     return this.#facetFor(name, callback).open();
   }

@@ -2,7 +2,7 @@
 //
 // DurableObjectState: the `ctx` of an actor.
 
-import { isObject } from "../../internal/convert.ts";
+import { isObject, toText } from "../../internal/convert.ts";
 import { badArgument, illegalConstructor, illegalInvocation } from "../../internal/errors.ts";
 import { gateHere } from "../../internal/gates.ts";
 import { apply, defineProperty, promiseReject, promiseResolve, promiseThen } from "../../internal/intrinsics.ts";
@@ -62,6 +62,41 @@ export class DurableObjectState {
     const body = args[0];
     if (typeof body !== "function") return promiseReject(badArgument("blockConcurrencyWhile", kName, 1, "function"));
     return block(actor, body as () => unknown);
+  }
+
+  acceptWebSocket(...args: unknown[]): void {
+    parts.sockets().acceptFor(actorOf(this), args);
+  }
+
+  getWebSockets(...args: unknown[]): unknown[] {
+    const actor = actorOf(this);
+    return parts.sockets().socketsOf(actor, args[0] === undefined ? undefined : toText(args[0]));
+  }
+
+  getTags(...args: unknown[]): string[] {
+    actorOf(this);
+    return parts.sockets().tagsOf(args[0]);
+  }
+
+  setWebSocketAutoResponse(...args: unknown[]): void {
+    parts.sockets().setAutoResponse(actorOf(this), args[0]);
+  }
+
+  getWebSocketAutoResponse(): unknown {
+    return parts.sockets().autoResponseOf(actorOf(this));
+  }
+
+  getWebSocketAutoResponseTimestamp(...args: unknown[]): Date | null {
+    actorOf(this);
+    return parts.sockets().stampOf(args[0]);
+  }
+
+  setHibernatableWebSocketEventTimeout(...args: unknown[]): void {
+    parts.sockets().setEventTimeout(actorOf(this), args[0]);
+  }
+
+  getHibernatableWebSocketEventTimeout(): number | null {
+    return parts.sockets().eventTimeoutOf(actorOf(this));
   }
 
   abort(reason?: unknown, options?: unknown): never {

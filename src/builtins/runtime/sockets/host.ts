@@ -2,6 +2,7 @@
 //
 // What the runtime decides for WebSockets: by date and flags, and whose they are.
 
+import { gateHere } from "../../internal/gates.ts";
 import type { SocketHost } from "../../web/sockets_later.ts";
 import { fetch } from "../fetcher.ts";
 import { native } from "../native.ts";
@@ -17,9 +18,10 @@ export const socketHost: SocketHost = {
   get limitsReasons() {
     return isEnabled("websocket_close_reason_byte_limit", "no_websocket_close_reason_byte_limit", "2026-03-03");
   },
-  requireOwner(invocation) {
-    const current = native.invocation();
-    if (current === invocation) return;
+  // All events of an actor share what is its own.
+  ownerHere: () => gateHere()?.owner ?? native.invocation(),
+  requireOwner(owner) {
+    if (owner === (gateHere()?.owner ?? native.invocation())) return;
     throw new Error(
       "Cannot perform I/O on behalf of a different request. I/O objects (such as streams, request/response bodies, " +
         "and others) created in the context of one request handler cannot be accessed from a different request's " +

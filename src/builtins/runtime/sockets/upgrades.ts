@@ -27,12 +27,12 @@ export function takeUpgrade(answer: number, method: string, block: string, body:
   return 0;
 }
 
-// True: the response has a WebSocket, and the request is answered with it.
-export function answerUpgrade(answer: number, response: Response): boolean {
+// True: the response has a WebSocket, and the request is answered with it, now or later; `fail` says that it cannot be.
+export function answerUpgrade(answer: number, response: Response, fail: (error: unknown) => void): boolean {
   const body = mapGet(upgrades, answer) ?? 0;
   if (body !== 0) mapDelete(upgrades, answer);
   if (webSocketOf(response) !== null) {
-    parts.sockets().answerWith(answer, response, body);
+    parts.sockets().answerWith(answer, response, body, fail);
     return true;
   }
   if (body !== 0) native.body_cancel(body);

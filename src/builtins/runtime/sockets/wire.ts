@@ -10,8 +10,9 @@
 import { gated } from "../../internal/gates.ts";
 import { byteLengthOf, promiseThen } from "../../internal/intrinsics.ts";
 import { type Response, responseHeadersBlockOf, statusTextOf } from "../../web/response.ts";
-import { type Arrival, type End, endForUse, type Other, socketOn, type WebSocket } from "../../web/web_socket.ts";
+import { type Arrival, End, endForUse, type Other, socketOn, type WebSocket } from "../../web/web_socket.ts";
 import { native } from "../native.ts";
+import { Home } from "./home.ts";
 import { encode, RecordReader } from "./records.ts";
 
 const kNativeBody = 3;
@@ -132,7 +133,9 @@ export function socketOfCall(writer: number, body: number): WebSocket {
 }
 
 // Answers a request with a response that has a WebSocket. `body`: of the upgraded request; 0: it was none.
-export function answerWith(answer: number, response: Response, body: number): void {
+export function answerWith(
+  answer: number, response: Response, body: number, fail: (error: unknown) => void,
+): void {
   if (body === 0) {
     throw new TypeError("Worker tried to return a WebSocket in a response to a request which did not contain the " +
       'header "Upgrade: websocket".');
@@ -146,6 +149,13 @@ export function answerWith(answer: number, response: Response, body: number): vo
     end.giveAway(other);
     native.stream_splice(streams.writer, body);
     respond(answer, response, kNativeBody, streams.body);
+    return;
+  }
+  const home = other instanceof End ? other.keeper : null;
+  if (home instanceof Home) {
+    // Kept for its actor by the supervisor, which the client is connected with.
+    end.giveAway(home);
+    promiseThen(home.open(body), (kept: number) => respond(answer, response, kNativeBody, kept), fail);
     return;
   }
   const invocation = native.invocation();
