@@ -129,6 +129,7 @@ struct Event {
 struct StartRun {
   std::uint64_t epoch = 0;
   bool only_rollback = false;  // replays to find the rollback handlers again, starts nothing new
+  bool may_go_ahead = false;   // it may begin first attempts before it is told to: nothing is there to be replayed
 };
 // The run is no longer wanted: stop it, forget its calls. Also sent after its end.
 struct ReleaseRun {
@@ -140,6 +141,8 @@ struct AnswerStep {
   std::uint64_t call = 0;
   How how = How::Nothing;
   Value value;
+  bool is_own = false;        // what an attempt of this run has returned: it is not told again
+  bool may_go_ahead = false;  // as in StartRun, from now on
   Failure failure;
   std::string event_type;
   TimeMs event_at = 0;

@@ -79,7 +79,7 @@ void Machine::on(const SlotGranted& granted) {
     rollback_->is_invoked = false;
     stall_at_ = now_ + settings_.replay_stall_ms;
   }
-  act(gate_, StartRun{epoch_, run_->is_only_rollback});
+  act(gate_, StartRun{epoch_, run_->is_only_rollback, may_go_ahead()});
 }
 
 // Answers what was resolved, and hears what was asked, while the instance was not running.

@@ -95,6 +95,7 @@ class Machine {
     // About the run at hand.
     std::uint64_t call = 0;
     std::uint64_t call_epoch = 0;
+    std::uint64_t returned_epoch = 0;  // the run that has returned the value
     TimeMs attempt_due = 0;
   };
   struct PendingEvent {
@@ -170,6 +171,7 @@ class Machine {
   void fail_step(std::uint32_t index, Failure failure);
   void resolve(std::uint32_t index);
   void answer(std::uint32_t index);
+  bool may_go_ahead() const;
   void throw_into(std::uint64_t call, std::string name, std::string message);
   void release_barred();
   bool fire_step_timer(std::uint32_t index);

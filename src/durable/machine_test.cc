@@ -100,6 +100,50 @@ TEST(Machine, DefaultsAreResolvedForTheCallback) {
   EXPECT_EQ(invoke->config.timeout.text, "10 minutes");
 }
 
+TEST(Machine, ARunGoesAheadWhereNothingIsLeftToBeReplayed) {
+  Instance i;
+  ASSERT_NE(i.action<StartRun>(), nullptr);
+  EXPECT_TRUE(i.action<StartRun>()->may_go_ahead);
+  for (const char* const name : {"a", "b"}) {
+    i.tell(i.step(name));
+    i.tell(i.returned("value"));
+    ASSERT_NE(i.action<AnswerStep>(), nullptr);
+    EXPECT_TRUE(i.action<AnswerStep>()->may_go_ahead);
+    EXPECT_TRUE(i.action<AnswerStep>()->is_own);
+    EXPECT_EQ(i.action<AnswerStep>()->value.bytes, "") << "the run has it";
+  }
+  i.tell(RunGone{i.machine.epoch(), RunGone::Cause::Withdrawn});
+  i.tell(SlotGranted{});
+  ASSERT_NE(i.action<StartRun>(), nullptr);
+  EXPECT_FALSE(i.action<StartRun>()->may_go_ahead) << "two steps are to be replayed";
+  i.calls = 0;
+  i.tell(i.step("a"));
+  ASSERT_NE(i.action<AnswerStep>(), nullptr);
+  EXPECT_EQ(i.action<AnswerStep>()->value.bytes, "value");
+  EXPECT_FALSE(i.action<AnswerStep>()->is_own);
+  EXPECT_FALSE(i.action<AnswerStep>()->may_go_ahead) << "one is left";
+}
+
+TEST(Machine, ARunDoesNotGoAheadNearTheLimitOfSteps) {
+  Settings settings;
+  settings.steps_max = 1'001;
+  Instance i(settings);
+  EXPECT_TRUE(i.action<StartRun>()->may_go_ahead);
+  for (int count = 1; count <= 2; ++count) {
+    i.tell(i.step("s" + std::to_string(count)));
+    i.tell(i.returned("value"));
+    EXPECT_EQ(i.action<AnswerStep>()->may_go_ahead, count == 1);
+  }
+}
+
+TEST(Machine, AfterALossEachAttemptIsCountedBeforeItBegins) {
+  Instance i;
+  i.tell(RunGone{i.machine.epoch(), RunGone::Cause::Crash});
+  i.tell(SlotGranted{});
+  ASSERT_NE(i.action<StartRun>(), nullptr);
+  EXPECT_FALSE(i.action<StartRun>()->may_go_ahead);
+}
+
 TEST(Machine, AnAnswerNeedsItsRecord) {
   Instance i;
   i.tell(i.step("a"));

@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::string_view kFatal = "WorkflowFatalError";
 constexpr std::size_t kTextShownMax = 300;
+// With fewer steps left than this, each one is begun when the engine says so: the limit must not be exceeded by those
+// that are on their way.
+constexpr std::uint32_t kStepsAheadMin = 1'000;
 // Calls that wait for the instance to run again; a run that asks for more is broken.
 constexpr std::size_t kHeldMax = 50'000;
 // A call that was answered at once and is no step.
@@ -272,6 +275,7 @@ void Machine::on(AttemptEnded& ended) {
   completed.value = keep(std::move(ended.value));
   completed.has_value = true;
   journal(std::move(completed));
+  steps_[index].returned_epoch = run_->epoch;
   resolve(index);
 }
 
@@ -424,6 +428,13 @@ void Machine::release_barred() {
   stall_at_ = run_->barred.empty() ? kNever : now_ + settings_.replay_stall_ms;
 }
 
+// A run that has nothing left to replay asks for new steps alone. It may begin them at once and tell the outcome with the
+// question. Not after a loss: what has brought a run down must be counted as an attempt.
+bool Machine::may_go_ahead() const {
+  return status_ == Status::Running && !rollback_ && losses_ == 0 && run_->first_unasked >= steps_.size() &&
+         counted_steps_ + kStepsAheadMin <= settings_.steps_max;
+}
+
 void Machine::answer(std::uint32_t index) {
   const auto& step = steps_[index];
   AnswerStep told;
@@ -436,10 +447,16 @@ void Machine::answer(std::uint32_t index) {
     told.how = AnswerStep::How::Nothing;
   } else {
     told.how = step.kind == StepKind::Do ? AnswerStep::How::Value : AnswerStep::How::Event;
-    told.value = step.value;
+    told.is_own = step.kind == StepKind::Do && step.returned_epoch == run_->epoch;
+    if (told.is_own) {
+      told.value.size = step.value.size;
+    } else {
+      told.value = step.value;
+    }
     told.event_type = step.kind == StepKind::Wait ? step.text : std::string();
     told.event_at = step.event_at;
   }
+  told.may_go_ahead = may_go_ahead();
   ++run_->answers;
   act(step.record, std::move(told));
 }

@@ -77,7 +77,10 @@ void Run::start(workflow::RunStart start, const std::string& class_name, std::sh
                             {"workflowName", workflow_},
                             {"epoch", epoch_},
                             {"timestamp", start.created_at},
-                            {"onlyRollback", start.only_rollback}};
+                            {"onlyRollback", start.only_rollback},
+                            {"ahead", start.may_go_ahead},
+                            {"defaults", to_json(start.defaults)},
+                            {"timeoutMs", start.defaults.timeout.ms}};
   if (auto schedule = schedule_of(id_)) detail["schedule"] = *std::move(schedule);
   log_.debug("workflow.run_started", {{"workflow", workflow_}, {"instance", id_}, {"run", epoch_}});
   call_ = std::make_shared<RunCall>(weak_from_this(), class_name, json::serialize(detail), std::move(start.params),
@@ -147,6 +150,7 @@ void Run::answer(durable::AnswerStep answer) {
     case How::Nothing: detail["how"] = "nothing"; break;
     case How::Value:
       detail["how"] = "value";
+      if (answer.is_own) break;  // who has returned it has it
       if (answer.value.is_stream) {
         detail["stream"] = {{"value", answer.value.number}, {"chunks", durable::rows_of(answer.value)}, {"size", answer.value.size}};
       } else {
@@ -166,6 +170,7 @@ void Run::answer(durable::AnswerStep answer) {
       if (!answer.failure.thrown.empty()) instruction.payloads.push_back(std::move(answer.failure.thrown));
       break;
   }
+  if (answer.may_go_ahead) detail["ahead"] = true;
   tell(answer.call, std::move(instruction));
 }
 
@@ -179,6 +184,8 @@ void Run::invoke(const durable::InvokeStep& invoke) {
                                             {"instance", id_},
                                             {"step", found->second.step},
                                             {"attempt", invoke.attempt}});
+    auto ahead = std::exchange(found->second.ahead, std::nullopt);
+    if (ahead && invoke.attempt == ahead->attempt) return report_attempt(found->second, *std::move(ahead));
   }
   tell(invoke.call, {{{"how", "run"},
                       {"name", invoke.name},
@@ -295,7 +302,15 @@ void Run::ask_step(Asked& asked) {
   if (step.call == 0 || !calls_.try_emplace(step.call).second) {
     return answer_lost(asked.answer, "This step was asked for already.");
   }
-  calls_[step.call].question = asked.answer;
+  Call& call = calls_[step.call];
+  call.question = asked.answer;
+  // The run has gone ahead: what the first attempt has come to is here before the engine has asked for it.
+  if (const json::object* const outcome = object_of(detail, "outcome")) {
+    call.ahead.emplace();
+    call.ahead->call = step.call;
+    call.ahead->attempt = 1;
+    read_outcome(*outcome, text_of(*outcome, "how"), std::move(asked.payload), call, *call.ahead);
+  }
   if (asked.operation == "do") {
     step.kind = durable::StepKind::Do;
     step.config = config_of(object_of(detail, "config"), text_of(detail, "problem"));
@@ -321,27 +336,38 @@ void Run::end_attempt(Asked& asked) {
   Call* const call = listen(asked);
   if (call == nullptr || how == "late") return;  // then the engine's own timer decides
   durable::AttemptEnded ended;
-  ended.epoch = epoch_;
   ended.call = count_of(asked.detail, "call");
   ended.attempt = static_cast<std::uint32_t>(count_of(asked.detail, "attempt"));
+  read_outcome(asked.detail, how, std::move(asked.payload), *call, ended);
+  report_attempt(*call, std::move(ended));
+}
+
+void Run::read_outcome(const json::object& detail, std::string_view how, Bytes payload, Call& call,
+                       durable::AttemptEnded& ended) {
+  ended.epoch = epoch_;
   if (how == "returned") {
     ended.how = durable::AttemptEnded::How::Returned;
-    if (call->stream.value != 0 && asked.detail.contains("stream")) {
-      const Stream stream = std::exchange(call->stream, {});
+    if (call.stream.value != 0 && detail.contains("stream")) {
+      const Stream stream = std::exchange(call.stream, {});
       ended.value = {{}, stream.value, stream.bytes, true};
     } else {
-      ended.value = durable::Value::inline_of(std::move(asked.payload));
+      ended.value = durable::Value::inline_of(std::move(payload));
     }
   } else if (how == "notSerialisable") {
     ended.how = durable::AttemptEnded::How::NotSerialisable;
   } else {
     ended.how = durable::AttemptEnded::How::Threw;
-    ended.failure = failure_of(asked.detail, std::move(asked.payload));
+    ended.failure = failure_of(detail, std::move(payload));
+  }
+}
+
+void Run::report_attempt(const Call& call, durable::AttemptEnded ended) {
+  if (ended.how == durable::AttemptEnded::How::Threw) {
     log_.info("workflow.attempt_failed",
               {{"workflow", workflow_},
                {"instance", id_},
-               {"step", call->step},
-               {"attempt", call->attempt},
+               {"step", call.step},
+               {"attempt", ended.attempt},
                {"error", std::string_view(ended.failure.name).substr(0, 100)},
                {"text", std::string_view(ended.failure.message).substr(0, 1000)}});
   }

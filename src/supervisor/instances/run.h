@@ -65,6 +65,7 @@ class Run : public std::enable_shared_from_this<Run> {
   struct Call {
     std::optional<fleet::Answer> question;
     std::optional<Instruction> instruction;
+    std::optional<durable::AttemptEnded> ahead;  // the outcome of the first attempt, which came with the question
     std::string step;  // for the log
     std::uint32_t attempt = 0;
     Stream stream;
@@ -74,6 +75,9 @@ class Run : public std::enable_shared_from_this<Run> {
   Call* listen(const Asked& asked);
   void ask_step(Asked& asked);
   void end_attempt(Asked& asked);
+  void read_outcome(const json::object& detail, std::string_view how, Bytes payload, Call& call,
+                    durable::AttemptEnded& ended);
+  void report_attempt(const Call& call, durable::AttemptEnded ended);
   void keep_piece(Asked& asked);
   void read_piece(const Asked& asked);
   void drop_stream(Stream& stream);

@@ -207,8 +207,8 @@ void Engine::run_answers(Resident& instance) {
           auto& waiting = again->answers.front();
           if (auto* start = std::get_if<durable::StartRun>(&waiting.what)) {
             if (again->machine.params().number == number) {
-              RunStart run{ref, again->row.workflow, again->row.id, start->epoch, start->only_rollback,
-                           *std::move(bytes), again->machine.created_at()};
+              RunStart run = run_start(*again, *start);
+              run.params = *std::move(bytes);
               again->answers.pop_front();
               runs_.start(std::move(run));
             }
@@ -226,6 +226,12 @@ void Engine::run_answers(Resident& instance) {
   }
 }
 
+RunStart Engine::run_start(const Resident& instance, const durable::StartRun& start) const {
+  const auto& row = instance.row;
+  return RunStart{row.ref,  row.workflow, row.id, start.epoch, start.only_rollback, {}, instance.machine.created_at(),
+                  start.may_go_ahead, settings_of(row.workflow).defaults};
+}
+
 void Engine::perform(Resident& instance, durable::Action& action) {
   const auto ref = instance.row.ref;
   struct Visitor {
@@ -233,8 +239,9 @@ void Engine::perform(Resident& instance, durable::Action& action) {
     Resident& of;
     InstanceRef named;
     void operator()(durable::StartRun& start) const {
-      engine.runs_.start(RunStart{named, of.row.workflow, of.row.id, start.epoch, start.only_rollback,
-                                  of.machine.params().bytes, of.machine.created_at()});
+      RunStart run = engine.run_start(of, start);
+      run.params = of.machine.params().bytes;
+      engine.runs_.start(std::move(run));
     }
     void operator()(durable::ReleaseRun& release) const { engine.runs_.release(named, release.epoch); }
     void operator()(durable::AnswerStep& answer) const { engine.runs_.answer(named, std::move(answer)); }

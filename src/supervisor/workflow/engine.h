@@ -208,6 +208,7 @@ class Engine {
   void settle(Resident& instance);
   void take(Resident& instance, durable::Reaction& reaction);
   void perform(Resident& instance, durable::Action& action);
+  RunStart run_start(const Resident& instance, const durable::StartRun& start) const;
   void forget_epoch(Resident& instance, std::uint64_t epoch);
   bool needs_write(const Resident& instance) const;
   void run_answers(Resident& instance);

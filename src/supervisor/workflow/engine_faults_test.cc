@@ -51,6 +51,7 @@ class RememberingRuns final : public Runs {
   }
   void release(InstanceRef ref, std::uint64_t epoch) override { inner.release(ref, epoch); }
   void answer(InstanceRef ref, durable::AnswerStep answer) override {
+    inner.complete(ref, answer);
     if (answer.how == durable::AnswerStep::How::Value) {
       const auto key = ids_[ref] + "/" + std::to_string(answer.call);
       const auto [known, is_new] = told_.emplace(key, answer.value.bytes);

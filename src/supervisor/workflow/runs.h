@@ -25,6 +25,8 @@ struct RunStart {
   bool only_rollback = false;
   Bytes params;
   durable::TimeMs created_at = 0;
+  bool may_go_ahead = false;
+  durable::StepConfig defaults;  // of its steps
 };
 
 class Runs {

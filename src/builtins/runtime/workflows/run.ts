@@ -9,7 +9,9 @@
 // the engine may run the instance again.
 
 import { isObject } from "../../internal/convert.ts";
-import { mapDelete, mapForEach, mapGet, mapSet, min, SafeMap, SafePromise } from "../../internal/intrinsics.ts";
+import {
+  charCodeAt, mapDelete, mapForEach, mapGet, mapSet, min, promiseThen, SafeMap, SafePromise,
+} from "../../internal/intrinsics.ts";
 import { setTimer } from "../../web/timers.ts";
 import { type EngineAnswer, engineCall } from "../engine_calls.ts";
 import { native } from "../native.ts";
@@ -19,6 +21,9 @@ import { unpack } from "./values.ts";
 const kCapability = 0;
 const kIdleMs = 50;
 const kTimerMsMax = 2147483647;
+const kAheadMax = 500;
+// Turns of the microtask queue that a callback which only computes needs at most, until its outcome is there.
+const kTurnsHeld = 8;
 
 export interface StepContext {
   step: { name: string; count: number };
@@ -27,6 +32,17 @@ export interface StepContext {
 }
 
 export type RollbackHandler = (input: unknown) => unknown;
+
+// How attempts of a step with some configuration are run, as the engine has said it once.
+export interface Known {
+  readonly config: object;
+  readonly timeoutMs: number;
+}
+
+// A question that may get company: what a step that was begun ahead has come to.
+interface Held {
+  readonly send: () => void;
+}
 
 interface Deadline {
   readonly due: number;
@@ -39,6 +55,24 @@ export function contextOf(detail: EngineAnswer["detail"]): StepContext {
   const config = detail["config"] as { retries?: { limit?: number | null } } | undefined;
   if (config?.retries !== undefined && config.retries.limit === null) config.retries.limit = Infinity;
   return { step: { name, count }, attempt, config: config ?? {} };
+}
+
+// One that the engine surely takes: nothing but printable characters of ASCII.
+function isPlainName(name: string): boolean {
+  if (name.length === 0 || name.length > 256) return false;
+  for (let i = 0; i < name.length; i++) {
+    const code = charCodeAt(name, i);
+    if (code < 0x20 || code > 0x7e) return false;
+  }
+  return true;
+}
+
+const kNow = SafePromise.resolve(undefined);
+
+// Code may change what it is given.
+export function copyOfConfig(config: object): object {
+  const { retries } = config as { retries?: object };
+  return { ...config, ...(retries !== undefined && { retries: { ...retries } }) };
 }
 
 export class Run {
@@ -73,6 +107,7 @@ export class Run {
 
   // Never rejects.
   ask(operation: string, detail: object, payload?: Uint8Array): Promise<EngineAnswer> {
+    if (this.#held.length > 0) this.#sendHeld();
     return new SafePromise<EngineAnswer>((resolve) => {
       if (this.#isOver) return;
       const lost = (error: unknown): void => {
@@ -85,15 +120,88 @@ export class Run {
   }
 
   // Asks for what is to be done next about a step.
-  async next(operation: string, detail: object, payload?: Uint8Array): Promise<EngineAnswer> {
+  next(operation: string, detail: object, payload?: Uint8Array): Promise<EngineAnswer> {
+    return this.#answered(this.ask(operation, detail, payload));
+  }
+
+  async #answered(asked: Promise<EngineAnswer>): Promise<EngineAnswer> {
     this.#asked++;
     this.#happens();
-    const answer = await this.ask(operation, detail, payload);
+    const answer = await asked;
     this.#asked--;
-    const { how } = answer.detail;
-    if (how !== "run" && how !== "delay") this.#answers++;
+    const { how, ahead } = answer.detail;
+    if (how !== "run" && how !== "delay") {
+      this.#answers++;
+      this.#mayGoAhead = ahead === true;
+    }
     this.#happens();
     return answer;
+  }
+
+  // ---- Going ahead. Where nothing is left to be replayed, a step is new, and its first attempt may begin at once. Its
+  // question waits for as long as a callback takes that only computes, and takes the outcome along: one way to the engine
+  // and back instead of two. Questions leave in the order of the steps, whatever happens.
+
+  #mayGoAhead = false;
+  #ahead = 0;
+  #held: Held[] = [];
+  #turns = 0;
+  readonly #known = new SafeMap<string, Known>();
+  readonly #counts = new SafeMap<string, number>();
+
+  // The engine's permission, and what it says of steps without a configuration.
+  begin(isAhead: boolean, defaults: Known | undefined): void {
+    this.#mayGoAhead = isAhead;
+    if (defaults !== undefined) this.learn("", defaults);
+  }
+
+  learn(config: string, known: Known): void {
+    const { retries } = known.config as { retries?: { limit?: number | null } };
+    // The last attempt of a step begins when its record is on the disk, not before.
+    if (retries?.limit !== 0) mapSet(this.#known, config, { config: copyOfConfig(known.config), timeoutMs: known.timeoutMs });
+  }
+
+  // Counts the step as the engine does. Gives what is to be known to begin it, if it may be begun; never without `config`.
+  aheadOf(name: string, config: string | undefined): { known: Known; count: number } | undefined {
+    if (!isPlainName(name)) return undefined;
+    const count = (mapGet(this.#counts, name) ?? 0) + 1;
+    mapSet(this.#counts, name, count);
+    if (!this.#mayGoAhead || config === undefined || this.#ahead >= kAheadMax) return undefined;
+    const known = mapGet(this.#known, config);
+    return known === undefined ? undefined : { known, count };
+  }
+
+  // Asks about a step that has been begun; `question` is called when it is time to say all that is known of it.
+  nextAhead(question: () => { detail: object; payload: Uint8Array | undefined }): Promise<EngineAnswer> {
+    this.#ahead++;
+    return this.#answered(new SafePromise<EngineAnswer>((resolve) => {
+      this.#held[this.#held.length] = {
+        send: () => {
+          const { detail, payload } = question();
+          this.ask("do", detail, payload).then((answer) => {
+            this.#ahead--;
+            resolve(answer);
+          });
+        },
+      };
+      if (this.#held.length === 1) this.#waitTurns();
+    }));
+  }
+
+  #waitTurns(): void {
+    this.#turns = kTurnsHeld;
+    const turn = (): void => {
+      if (this.#held.length === 0) return;
+      if (--this.#turns > 0) promiseThen(kNow, turn);
+      else this.#sendHeld();
+    };
+    promiseThen(kNow, turn);
+  }
+
+  #sendHeld(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (let i = 0; i < held.length; i++) held[i]!.send();
   }
 
   // Runs code of the Worker's; while it runs, the run is not idle.
@@ -164,6 +272,7 @@ export class Run {
       if (this.#activity !== seen) return this.#watch();
       if (this.#reported === seen) return;
       this.#reported = seen;
+      this.#mayGoAhead = false;  // it may have lost its slot when it goes on
       void this.ask("idle", { answers: this.#answers });
     });
   }

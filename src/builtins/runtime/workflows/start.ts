@@ -15,6 +15,9 @@ interface Detail {
   workflowName: string;
   timestamp: number;
   schedule?: object;
+  ahead?: boolean;
+  defaults?: object;
+  timeoutMs?: number;
 }
 
 // `make` gives the instance of the class, or throws.
@@ -22,6 +25,8 @@ export async function startRun(
   make: () => object, detail: Detail, payload: Uint8Array | undefined, capability: number,
 ): Promise<void> {
   const run = new Run(capability);
+  const { ahead, defaults, timeoutMs } = detail;
+  run.begin(ahead === true, defaults === undefined ? undefined : { config: defaults, timeoutMs: timeoutMs ?? 0 });
   const whole = async (): Promise<void> => {
     const ending = await outcomeOf(make, detail, payload, run);
     await run.ask("end", ending.detail, ending.payload);

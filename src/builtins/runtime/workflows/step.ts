@@ -5,7 +5,7 @@
 
 import { isObject } from "../../internal/convert.ts";
 import { illegalConstructor, illegalInvocation } from "../../internal/errors.ts";
-import { SafePromise } from "../../internal/intrinsics.ts";
+import { jsonStringify, promiseThen, SafePromise } from "../../internal/intrinsics.ts";
 import { webClass } from "../../internal/web_class.ts";
 import { isReadableStream } from "../../web/streams_later.ts";
 import { describe } from "../errors.ts";
@@ -13,13 +13,14 @@ import type { EngineAnswer } from "../engine_calls.ts";
 import { RpcTarget } from "../rpc/classes.ts";
 import { type GivenConfig, packConfig, packDuration, packName } from "./config.ts";
 import { errorOfFailure, type Failure, failureOf } from "./failures.ts";
-import { contextOf, disposeResult, keepFunction, type RollbackHandler, type Run } from "./run.ts";
+import { contextOf, copyOfConfig, disposeResult, keepFunction, type Known, type RollbackHandler, type Run } from "./run.ts";
 import { pack, readStored, type StoredStream, storeStream, unpack } from "./values.ts";
 
 type Callback = (ctx: unknown) => unknown;
 
 const kDelayFunctionMs = 5000;
 const kMsMax = 8640000000000000;
+const kNever: Promise<unknown> = new SafePromise(() => {});
 const token = Symbol("WorkflowStep");
 
 export class WorkflowStep extends RpcTarget {
@@ -49,7 +50,10 @@ export class WorkflowStep extends RpcTarget {
       call, name: packName(name), hasCallback, config: config.config, problem: config.problem, ...rollback.detail,
     };
     if (rollback.handler !== null) run.keepHandler(call, rollback.handler);
-    return new Step(run, call, hasCallback ? (callback as Callback) : null, config.delay).follow(run.next("do", asked));
+    const step = new Step(run, call, hasCallback ? (callback as Callback) : null, config.delay);
+    if (!hasCallback || rollback.detail.rollbackProblem !== undefined) return step.follow(run.next("do", asked));
+    const ahead = run.aheadOf(asked.name, asked.problem === undefined ? step.keepConfig(config.config) : undefined);
+    return step.follow(ahead === undefined ? run.next("do", asked) : step.goAhead(asked, ahead));
   }
 
   async sleep(name: unknown, duration: unknown): Promise<unknown> {
@@ -130,6 +134,47 @@ class Step {
     this.#delay = delay;
   }
 
+  // The configuration as text, so that the next step with the same one may go ahead.
+  #config = "";
+  keepConfig(config: object | undefined): string {
+    if (config !== undefined) this.#config = jsonStringify(config)!;
+    return this.#config;
+  }
+
+  // The first attempt, begun before the engine was asked.
+  #begun: Promise<Outcome> | null = null;
+  #isConfirmed: Promise<unknown> = kNever;
+
+  // Begins the first attempt and asks the engine about the step, with the outcome if that is there very soon.
+  goAhead(asked: object, { known, count }: { known: Known; count: number }): Promise<EngineAnswer> {
+    const { name } = asked as { name: string };
+    let outcome: Outcome | undefined;
+    let isAsked = false;
+    let confirm: (answer: EngineAnswer) => void = () => {};
+    this.#isConfirmed = new SafePromise<EngineAnswer>((resolve) => {
+      confirm = resolve;
+    });
+    const detail = { name, count, attempt: 1, config: copyOfConfig(known.config), timeoutMs: known.timeoutMs };
+    this.#begun = this.#run.during(() => this.#call_(detail));
+    void this.#begun.then((came) => {
+      outcome = isAsked ? undefined : came;
+    });
+    const answer = this.#run.nextAhead(() => {
+      isAsked = true;
+      if (outcome === undefined || outcome.how === "late") return { detail: asked, payload: undefined };
+      const { how } = outcome;
+      if (outcome.how === "threw") {
+        const { name: error, message, thrown } = outcome.failure;
+        return { detail: { ...asked, outcome: { how, name: error, message } }, payload: thrown };
+      }
+      const payload = outcome.how === "returned" ? outcome.payload : undefined;
+      this.#returned = payload;
+      return { detail: { ...asked, outcome: { how } }, payload };
+    });
+    promiseThen(answer, confirm);
+    return answer;
+  }
+
   // Does what the engine says until the step has an outcome.
   async follow(first: Promise<EngineAnswer>): Promise<unknown> {
     let answer = await first;
@@ -159,7 +204,10 @@ class Step {
 
   async #attempt(detail: EngineAnswer["detail"]): Promise<EngineAnswer> {
     const attempt = detail["attempt"] as number;
-    const outcome = await this.#run.during(() => this.#call_(detail));
+    if (attempt === 1) this.#run.learn(this.#config, { config: detail["config"] as object, timeoutMs: detail["timeoutMs"] as number });
+    const begun = attempt === 1 ? this.#begun : null;
+    this.#begun = null;
+    const outcome = await (begun ?? this.#run.during(() => this.#call_(detail)));
     const said = { call: this.#call, attempt, how: outcome.how };
     switch (outcome.how) {
       case "returned":
@@ -203,7 +251,10 @@ class Step {
       disposeResult(callback, value);
       return { how: "late" };
     }
-    if (isReadableStream(value)) return this.#storeStream(value, detail["attempt"] as number, isLate);
+    if (isReadableStream(value)) {
+      if (this.#begun !== null) await this.#isConfirmed;  // its pieces belong to an attempt that the engine knows
+      return this.#storeStream(value, detail["attempt"] as number, isLate);
+    }
     try {
       return { how: "returned", payload: value === undefined ? undefined : pack(value) };
     } catch {
