@@ -93,7 +93,7 @@ void Broker::start_log_second() {
   if (dropped > 0) log_.warn("worker.log_dropped", {{"lines", dropped}});
 }
 
-void Broker::on_log(fleet::Session&, const std::shared_ptr<fleet::WorkerOwner>& owner, const protocol::LogLine& line) {
+void Broker::on_log(fleet::Session& session, const std::shared_ptr<fleet::WorkerOwner>& owner, const protocol::LogLine& line) {
   const LogLevel level = line.is_exception ? LogLevel::Error : level_of(line.level);
   if (!log_.enabled(level)) return;
   LogBudget& budget = log_budgets_[owner.get()];
@@ -110,9 +110,14 @@ void Broker::on_log(fleet::Session&, const std::shared_ptr<fleet::WorkerOwner>& 
     const std::string speaker = fmt::format("[{}{}{}]", worker, dynamic_id.empty() ? "" : " ", dynamic_id);
     return log_.write(level, speaker, {{"text", text}});
   }
-  log_.write(
-      level, line.is_exception ? "worker.threw" : "worker.logged",
-      {{"worker", worker}, {"dynamic_id", dynamic_id}, {"level", known_level(line.level)}, {"text", text}});
+  const std::string_view event = line.is_exception ? "worker.threw" : "worker.logged";
+  const std::string_view subject = session.subject_of(line.question);
+  if (!subject.empty()) {
+    return log_.write(level, event, {{"worker", worker}, {"dynamic_id", dynamic_id}, {"instance", subject},
+                                     {"level", known_level(line.level)}, {"text", text}});
+  }
+  log_.write(level, event,
+             {{"worker", worker}, {"dynamic_id", dynamic_id}, {"level", known_level(line.level)}, {"text", text}});
 }
 
 }  // namespace insula::broker

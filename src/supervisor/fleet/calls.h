@@ -50,6 +50,9 @@ class ReplySink {
   // The invocation has no more work. After on_return() of a fetch or event only, and not when the runner is lost in
   // between.
   virtual void on_finished() {}
+  // What the call is about, for the log: "WORKFLOW/INSTANCE"; empty: nothing in particular. Calls that are made on its
+  // behalf are about the same.
+  virtual std::string_view subject() const { return {}; }
 };
 
 struct IncomingCall;

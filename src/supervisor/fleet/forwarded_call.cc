@@ -30,6 +30,7 @@ std::size_t& held_bytes_in_all() {
 ForwardedCall::~ForwardedCall() { drop(); }
 
 void ForwardedCall::start(IncomingCall& call, std::shared_ptr<Destination> destination) {
+  subject_ = call.session.subject_of(call.parent);
   request_body_ = std::move(call.body);
   arguments_ = std::move(call.arguments);
   props_ = std::move(call.props);

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "src/supervisor/fleet/held_frame.h"
@@ -43,6 +44,8 @@ class ForwardedCall : public RoutedCall, public Job, private Destination {
   bool has_result() const override { return is_kept(); }
   void promised(IncomingCall& call) override;
 
+  std::string_view subject() const override { return subject_; }
+
  protected:
   // The call has its outcome, or is cancelled.
   virtual void on_over() {}
@@ -54,6 +57,8 @@ class ForwardedCall : public RoutedCall, public Job, private Destination {
   void on_delivered() override;
   void on_outcome(const protocol::Return& outcome, io::ByteSourcePtr body, Carried carried) override;
   void on_refused(const protocol::ErrorInfo& error) override;
+
+  std::string subject_;  // the caller's
 
   // Destination: of calls on the result
   void reach(const std::shared_ptr<RoutedCall>& call) override;

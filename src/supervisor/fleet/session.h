@@ -112,6 +112,8 @@ class Session final : public ChannelEvents, private StreamPort, public std::enab
   void finish(protocol::QuestionId question);
   // What the broker keeps with one of our questions; for 0, with the session itself. Null for a question that is over.
   std::unique_ptr<InvocationState>* invocation_state(protocol::QuestionId question);
+  // What one of our questions is about, for the log. Valid for the moment.
+  std::string_view subject_of(protocol::QuestionId question);
   std::size_t question_count() const noexcept { return questions_.size() - kept_results_; }
   std::size_t kept_result_count() const noexcept { return kept_results_; }
   std::size_t import_count() const noexcept { return imports_.size(); }

@@ -119,6 +119,11 @@ std::unique_ptr<InvocationState>* Session::invocation_state(protocol::QuestionId
   return question == nullptr || question->is_over ? nullptr : &question->state;
 }
 
+std::string_view Session::subject_of(protocol::QuestionId number) {
+  const Question* const question = number == 0 ? nullptr : questions_.find(number);
+  return question == nullptr || question->sink == nullptr ? std::string_view() : question->sink->subject();
+}
+
 bool Session::is_open(protocol::QuestionId number, protocol::WorkerId worker) {
   const Question* const question = questions_.find(number);
   return question != nullptr && !question->is_over && question->worker == worker;

@@ -30,11 +30,13 @@ bool is_loss(Fault fault) {
 // The event "workflow" on its way.
 class RunCall final : public fleet::RoutedCall {
  public:
-  RunCall(std::weak_ptr<Run> run, std::string class_name, std::string detail, Bytes params,
+  RunCall(std::weak_ptr<Run> run, std::string subject, std::string class_name, std::string detail, Bytes params,
           std::shared_ptr<fleet::Capability> capability)
-      : run_(std::move(run)), class_name_(std::move(class_name)), detail_(std::move(detail)), params_(std::move(params)) {
+      : run_(std::move(run)), subject_(std::move(subject)), class_name_(std::move(class_name)), detail_(std::move(detail)), params_(std::move(params)) {
     arguments_.capabilities.push_back(std::move(capability));
   }
+
+  std::string_view subject() const override { return subject_; }
 
  private:
   protocol::Invoke* invoke() override {
@@ -56,6 +58,7 @@ class RunCall final : public fleet::RoutedCall {
   }
 
   const std::weak_ptr<Run> run_;
+  const std::string subject_;
   const std::string class_name_;
   const std::string detail_;
   const Bytes params_;
@@ -83,8 +86,8 @@ void Run::start(workflow::RunStart start, const std::string& class_name, std::sh
                             {"timeoutMs", start.defaults.timeout.ms}};
   if (auto schedule = schedule_of(id_)) detail["schedule"] = *std::move(schedule);
   log_.debug("workflow.run_started", {{"workflow", workflow_}, {"instance", id_}, {"run", epoch_}});
-  call_ = std::make_shared<RunCall>(weak_from_this(), class_name, json::serialize(detail), std::move(start.params),
-                                    std::make_shared<RunCapability>(weak_from_this()));
+  call_ = std::make_shared<RunCall>(weak_from_this(), workflow_ + "/" + id_, class_name, json::serialize(detail),
+                                    std::move(start.params), std::make_shared<RunCapability>(weak_from_this()));
   const auto call = call_;
   call->route(std::move(worker));
 }
