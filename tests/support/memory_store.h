@@ -13,7 +13,7 @@
 
 namespace insula::testing {
 
-class MemoryStore final : public storage::Store {
+class MemoryStore : public storage::Store {
  public:
   using TimeMs = storage::TimeMs;
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include "src/base/clock.h"
 #include "src/base/log.h"
@@ -25,6 +26,7 @@
 #include "src/supervisor/egress/egress.h"
 #include "src/supervisor/fleet/fleet.h"
 #include "tests/support/fake_runner.h"
+#include "tests/support/flow_store.h"
 #include "tests/support/memory_store.h"
 
 namespace insula::testing {
@@ -87,7 +89,9 @@ class TestEvent final : public fleet::RoutedCall {
 
 class World {
  public:
-  explicit World(fleet::Isolation isolation = fleet::Isolation::Cordon, std::uint32_t tenant_homes = 1)
+  // With workflows, the dispatcher has the class "Flow" of the workflow "flow", and its binding "FLOW".
+  explicit World(fleet::Isolation isolation = fleet::Isolation::Cordon, std::uint32_t tenant_homes = 1,
+                 bool has_workflows = false)
       : broker(log, clock),
         fleet(io, {isolation, tenant_homes, 64 * kMiB, 2}, starter, broker, log, clock),
         dynamic(fleet, {}, clock) {
@@ -100,12 +104,22 @@ class World {
     worker.services = {{"SELF", "dispatcher", "Named", ""}};
     worker.durable_objects = {{"OBJECTS", "Counter", ""}};
     worker.migrations = {{"v1", {"Counter"}, {}, {}}};
+    if (has_workflows) {
+      config::WorkflowBinding binding;
+      binding.name = "FLOW";
+      binding.workflow = "flow";
+      binding.class_name = "Flow";
+      worker.workflows = {binding};
+    }
     config.workers = {worker};
     char data_name[] = "/tmp/insula-world-XXXXXX";
     data = ::mkdtemp(data_name);
     objects = *actors::Directory::create({io, store, log, clock, true}, data, config.workers, 1);
     broker.serve(*objects);
-    statics = *broker::StaticWorkers::create(config, fleet, dynamic, outbound, *objects);
+    if (has_workflows) {
+      workflows = std::make_unique<instances::Workflows>(instances::Workflows::World{io, flow_store, log, clock}, config.workers);
+    }
+    statics = *broker::StaticWorkers::create(config, fleet, dynamic, outbound, *objects, workflows.get());
     fleet.on_home_filled([this](fleet::Home& home, const std::shared_ptr<fleet::Session>& session) {
       if (home.name().kind == fleet::HomeKind::Platform) statics->load_all(session);
     });
@@ -121,9 +135,13 @@ class World {
       if (binding.name == "SECOND") second_loader = binding.capability;
       if (binding.name == "THIRD") third_loader = binding.capability;
       if (binding.name == "SELF") service = binding.capability;
+      if (binding.name == "FLOW") flow = binding.capability;
     }
+    if (workflows) workflows->start();
+    settle();
   }
   ~World() {
+    if (workflows) workflows->stop();
     fleet.shut_down();
     settle();
     std::filesystem::remove_all(data);
@@ -214,10 +232,12 @@ class World {
   FakeOutbound outbound;
   std::filesystem::path data;
   MemoryStore store;
+  FlowStore flow_store{[this](std::function<void()> what) { boost::asio::post(io, std::move(what)); }};
   std::unique_ptr<actors::Directory> objects;
   broker::Broker broker;
   fleet::Fleet fleet;
   broker::DynamicWorkers dynamic;
+  std::unique_ptr<instances::Workflows> workflows;  // null: there are none
   std::unique_ptr<broker::StaticWorkers> statics;
   std::shared_ptr<TestEvent> last_event;
 
@@ -226,6 +246,7 @@ class World {
   protocol::CapabilityId second_loader = 0;
   protocol::CapabilityId third_loader = 0;
   protocol::CapabilityId service = 0;
+  protocol::CapabilityId flow = 0;
 
  private:
   std::size_t greeted_ = 1;
