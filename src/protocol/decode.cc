@@ -250,7 +250,9 @@ Result<Frame> read_frame(wire::Frame::Reader from) {
     case wire::Frame::PONG: return Frame(Pong{from.getPong()});
     case wire::Frame::USAGE: {
       const auto frame = from.getUsage();
-      return Frame(Usage{frame.getIsolates(), frame.getHeapBytes(), frame.getExternalBytes()});
+      return Frame(Usage{frame.getIsolates(), frame.getMemoryBytes(), frame.getCalls(), frame.getQuestions(),
+                         frame.getImports(), frame.getExports(), frame.getStreams(), frame.getTimers(),
+                         frame.getActors()});
     }
     case wire::Frame::DRAIN: return Frame(Drain{});
     case wire::Frame::RELEASE: return Frame(Release{from.getRelease().getCapability()});

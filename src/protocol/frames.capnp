@@ -32,7 +32,7 @@ struct Frame {
     log @16 :LogLine;         # runner
     ping @17 :UInt32;         # supervisor
     pong @18 :UInt32;         # runner
-    usage @19 :Usage;         # runner
+    usage @19 :Usage;         # asked and answered
     drain @20 :Void;          # supervisor: finish what runs, then close
     release @21 :Release;     # both: the receiver's capability is held no more
     finish @22 :Finish;       # both: the result of an RPC question is not called upon any more
@@ -345,10 +345,17 @@ struct LogLine {
   isException @4 :Bool;
 }
 
+# What the runner's tables hold: for an operator, and for tests that look for leaks. The supervisor sends an empty one to ask.
 struct Usage {
   isolates @0 :UInt32;
-  heapBytes @1 :UInt64;
-  externalBytes @2 :UInt64;
+  memoryBytes @1 :UInt64;  # of all isolates
+  calls @2 :UInt32;        # of its Workers
+  questions @3 :UInt32;    # of the supervisor
+  imports @4 :UInt32;
+  exports @5 :UInt32;
+  streams @6 :UInt32;      # both directions
+  timers @7 :UInt32;
+  actors @8 :UInt32;
 }
 
 struct Release {

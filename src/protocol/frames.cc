@@ -321,8 +321,14 @@ struct Writer {
   void operator()(const Usage& frame) {
     auto usage = to.initUsage();
     usage.setIsolates(frame.isolates);
-    usage.setHeapBytes(frame.heap_bytes);
-    usage.setExternalBytes(frame.external_bytes);
+    usage.setMemoryBytes(frame.memory_bytes);
+    usage.setCalls(frame.calls);
+    usage.setQuestions(frame.questions);
+    usage.setImports(frame.imports);
+    usage.setExports(frame.exports);
+    usage.setStreams(frame.streams);
+    usage.setTimers(frame.timers);
+    usage.setActors(frame.actors);
   }
   void operator()(const Drain&) { to.setDrain(); }
   void operator()(const Release& frame) { to.initRelease().setCapability(frame.capability); }

@@ -292,8 +292,14 @@ struct Pong {
 
 struct Usage {
   std::uint32_t isolates = 0;
-  std::uint64_t heap_bytes = 0;
-  std::uint64_t external_bytes = 0;
+  std::uint64_t memory_bytes = 0;
+  std::uint32_t calls = 0;
+  std::uint32_t questions = 0;
+  std::uint32_t imports = 0;
+  std::uint32_t exports = 0;
+  std::uint32_t streams = 0;
+  std::uint32_t timers = 0;
+  std::uint32_t actors = 0;
 };
 
 struct Drain {};

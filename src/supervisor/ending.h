@@ -55,4 +55,22 @@ class Ending {
   int exit_code_ = 0;
 };
 
+// SIGUSR1: what the processes hold in their tables goes to the log ("runner.tables").
+class ReportSignal {
+ public:
+  ReportSignal(boost::asio::io_context& io, fleet::Fleet& fleet) : fleet_(fleet), signals_(io, SIGUSR1) { wait(); }
+
+ private:
+  void wait() {
+    signals_.async_wait([this](boost::system::error_code error, int) {
+      if (error) return;
+      fleet_.report_tables();
+      wait();
+    });
+  }
+
+  fleet::Fleet& fleet_;
+  boost::asio::signal_set signals_;
+};
+
 }  // namespace insula::supervisor

@@ -109,6 +109,7 @@ fleet::FleetOptions fleet_options(const config::Node& node) {
   options.cores = core_count();
   options.tenant_homes = node.tenant_runners != 0 ? node.tenant_runners : options.cores;
   options.runner_memory_bytes = node.runner_memory_bytes;
+  options.runner_age_max = node.runner_age_max;
   return options;
 }
 
@@ -136,12 +137,17 @@ std::string url_of(const std::string& host, std::uint16_t port) {
   return is_v6 ? fmt::format("http://[{}]:{}", host, port) : fmt::format("http://{}:{}", host, port);
 }
 
-egress::EgressOptions egress_options(const config::Node& node, std::uint16_t port) {
+egress::EgressOptions egress_options(const config::Node& node, std::uint16_t port, const LoopMark& mark) {
   egress::EgressOptions options;
+  options.mark = mark;
   options.allow_private = node.allow_private_addresses;
+  // The host may be a name, such as "localhost": all that it stands for is ours.
+  boost::asio::io_context io;
+  boost::asio::ip::tcp::resolver resolver(io);
   boost::system::error_code error;
-  const auto address = boost::asio::ip::make_address(node.listen_host, error);
-  if (!error) options.own_listeners.emplace_back(address, port);
+  for (const auto& found : resolver.resolve(node.listen_host, std::to_string(port), error)) {
+    options.own_listeners.push_back(found.endpoint());
+  }
   return options;
 }
 
@@ -232,13 +238,14 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
 
   // Clients, and how their requests reach the dispatcher.
   dispatch::Invoker invoker(clock);
-  front::Front front(invoker, 0, config.workers.front().name, log, random_seed());
+  const LoopMark mark(random_seed());
+  front::Front front(invoker, 0, config.workers.front().name, log, random_seed(), mark);
   http::Server server(io.get_executor(), node.http, clock, log, front);
   const auto port = server.listen(node.listen_host, node.listen_port);
   if (!port) return fail(log, port.error());
 
   // The way out, and the Workers of the configuration, which hold it.
-  auto outbound = egress::Egress::create(io.get_executor(), egress_options(node, *port), log, clock);
+  auto outbound = egress::Egress::create(io.get_executor(), egress_options(node, *port, mark), log, clock);
   if (!outbound) return fail(log, outbound.error());
   auto workers = broker::StaticWorkers::create(config, fleet, dynamic, **outbound, **objects, &workflows);
   if (!workers) return fail(log, workers.error());
@@ -272,6 +279,7 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
     workflows.start();
     log.info("server.listening", {{"url", url_of(node.listen_host, *port)}, {"port", *port}});
   });
+  supervisor::ReportSignal report(io, fleet);
   fleet.start_ticking();
   io.run();
   return ending.exit_code();

@@ -417,6 +417,7 @@ export class IsolateMock {
         return call;
       },
       hold: () => {},
+      hold_stream: () => false,
       release: () => {},
       stream_open: () => {
         this.#writers.set(++lastNumber, { chunks: [] });
@@ -431,6 +432,7 @@ export class IsolateMock {
         if (error !== undefined) stream.failure = error;
       },
       report_exception: (text: string) => this.reports.push(text),
+      report_failure: (_answer: number, _fault: string, text: string) => this.reports.push(text),
     };
   }
 }

@@ -78,6 +78,32 @@ describe('work after the response', () => {
     closeConnections();
   });
 
+  it('a response that is still read is not cut, and what follows it has its time then', async () => {
+    using origin = await Origin.start();
+    const streaming = handler(`const text = (path) => fetch(env.ORIGIN + path).then((r) => r.text());
+      if (request.url.endsWith('/other')) { ctx.waitUntil(text('/other')); return new Response('answered'); }
+      ctx.waitUntil(text('/background'));
+      const encoder = new TextEncoder();
+      const parts = [async () => 'first ', () => text('/second'), () => text('/third')];
+      return new Response(new ReadableStream({ async pull(c) { const next = parts.shift(); if (next === undefined) return c.close(); c.enqueue(encoder.encode(await next())); } }));`);
+    await using insula = await Insula.start(platform({ acme: { outbound: 'inherit' as const, source: streaming, env: { ORIGIN: origin.url } } }), { flags, node: '[tenant_limits]\nwait_until_ms = 300\n' });
+    const pending = insula.call('/acme/', { within: 30000 });
+    const arrivals = [await origin.next(), await origin.next()];
+    const background = arrivals.find(({ path }) => path === '/background')!;
+    const second = arrivals.find(({ path }) => path === '/second')!;
+    // Work after another response, begun later, is cut meanwhile.
+    assert.equal((await insula.call('/acme/other')).text, 'answered');
+    await (await origin.next()).gone;
+    second.answer('second ');
+    const third = await origin.next();
+    assert.equal((await insula.call('/acme/other')).text, 'answered');
+    await (await origin.next()).gone;
+    third.answer('third');
+    assert.equal((await pending).text, 'first second third');
+    await background.gone;
+    closeConnections();
+  });
+
   it('goes on before that', async () => {
     using origin = await Origin.start();
     await using insula = await Insula.start(platform({ acme: { ...tenant, env: { ORIGIN: origin.url } } }), { flags });

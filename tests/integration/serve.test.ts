@@ -129,10 +129,14 @@ describe('a running server', () => {
     assert.equal(answer.headers['insula-error'], 'ERR_EXCEPTION');
     assert.ok(!answer.text.includes('secret') && !answer.text.includes('index.js'));
     assert.match(answer.text, /request id/i);
-    const thrown = await insula.log.wait('worker.threw');
-    assert.match(JSON.stringify(thrown), /the secret/);
-    assert.match(JSON.stringify(thrown), /index\.js:1/);
-    assert.equal(thrown.worker, 'broken');
+    const failed = await insula.log.wait('worker.failed');
+    assert.match(String(failed.message), /the secret/);
+    assert.match(String(failed.stack), /index\.js:1/);
+    assert.equal(failed.worker, 'broken');
+    assert.ok(answer.text.includes(String(failed.request_id)));
+    await insula.call('/');
+    await insula.log.wait('worker.failed', (event) => event.request_id !== failed.request_id);
+    assert.equal(insula.log.all('worker.threw').length, 0, 'it stands in the log once');
   });
 
   it('strips the runtime\'s own header from answers of Workers', async () => {

@@ -20,7 +20,8 @@ const kNone: OutgoingBody = { kind: 0, value: undefined, length: -1 };
 
 // Makes a body ready to leave for the invocation that sends it. Pumping goes on after this returns.
 // `allowText`: a stream may give strings, as those in messages may.
-export function outgoing(body: SendableBody, invocation: number, allowText = false): OutgoingBody {
+// `isResponse`: as long as it is read, no deadline of the background ends it.
+export function outgoing(body: SendableBody, invocation: number, allowText = false, isResponse = false): OutgoingBody {
   switch (body.kind) {
     case "none":
       return kNone;
@@ -32,8 +33,8 @@ export function outgoing(body: SendableBody, invocation: number, allowText = fal
       return { kind: 3, value: body.handle, length: -1 };
     case "stream": {
       const writer = native.stream_open(invocation);
-      native.hold(invocation);
-      const release = (): void => native.release(invocation);
+      const isAnswer = native.hold_stream(invocation, isResponse);
+      const release = (): void => native.release(invocation, isAnswer);
       promiseThen(pump(body.stream, writer, allowText), release, release);
       return { kind: 4, value: writer, length: body.length };
     }

@@ -240,7 +240,7 @@ function respond(id: number, value: unknown): void {
     }
     const response: Response = value;
     if (answerUpgrade(id, response, (error) => fail(id, error))) return;
-    const out = outgoing(takeBodyForSend(response as never), id);
+    const out = outgoing(takeBodyForSend(response as never), id, false, true);
     native.respond(id, statusOf(response), statusTextOf(response), responseHeadersBlockOf(response), out.kind,
       out.value, out.length);
   } catch (error) {
@@ -252,7 +252,7 @@ function fail(id: number, error: unknown): void {
   mapDelete(requests, id);
   dropUpgrade(id);
   const { fault, name, message, stack } = describe(error);
-  native.report_exception(`Uncaught ${stack}`);
+  native.report_failure(id, fault, `Uncaught ${stack}`);
   const { detail } = parts.rpc().describeThrown(error, name, message);
   native.fail(id, fault, name, message, stack, isOwnError(error, fault), detail);
 }

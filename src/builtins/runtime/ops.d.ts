@@ -113,7 +113,8 @@ interface RuntimeOps {
 
   // The invocation lives on after its answer until as many releases; throws when there are too many.
   hold(invocation: number): void;
-  release(invocation: number): void;
+  release(invocation: number, isAnswer?: boolean): void;
+  hold_stream(invocation: number, isResponse: boolean): boolean;
 
   stream_open(invocation: number): number;
   // true: go on; false: the reader wants no more; a promise of either when the reader is behind.
@@ -138,6 +139,7 @@ interface RuntimeOps {
   serialize(value: unknown): Uint8Array;
   deserialize(bytes: Uint8Array): unknown;
   report_exception(text: string): void;
+  report_failure(answer: number, fault: string, text: string): void;
   // Ends the isolate: JavaScript stops at its next loop or call.
   abort_isolate(): void;
 }

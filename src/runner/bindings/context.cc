@@ -13,7 +13,8 @@ namespace insula::runner {
 // Something goes on after the answer. An actor's timers and calls go on by themselves, without waitUntil().
 bool WorkerContext::is_held(const Invocation& invocation) const {
   if (invocation.is_cut) return false;
-  return invocation.holds > 0 || invocation.sockets > 0 || invocation.result_exports > 0 || invocation.open_answers > 0 ||
+  return invocation.holds > 0 || invocation.response_streams > 0 || invocation.sockets > 0 || invocation.result_exports > 0 ||
+         invocation.open_answers > 0 ||
          (invocation.actor != 0 && (invocation.timers > 0 || waits_for_call(invocation.id)));
 }
 
@@ -127,10 +128,13 @@ void WorkerContext::answer(Invocation& invocation, Outcome outcome) {
     host_.cancel_timer(invocation.deadline_timer);
     invocation.deadline_timer = 0;
   }
-  if (invocation.holds > 0 && spec_.limits.wait_until.count() > 0) {
-    invocation.deadline_timer =
-        host_.start_timer(spec_.id, spec_.limits.wait_until, DeadlineEvent{invocation.id, true});
-  }
+  expect_end(invocation);
+}
+
+void WorkerContext::expect_end(Invocation& invocation) {
+  if (!invocation.answered || invocation.holds == 0 || invocation.response_streams > 0) return;
+  if (spec_.limits.wait_until.count() == 0) return;
+  invocation.deadline_timer = host_.start_timer(spec_.id, spec_.limits.wait_until, DeadlineEvent{invocation.id, true});
 }
 
 bool WorkerContext::end_if_done(Invocation& invocation, Leftovers& leftovers) {
@@ -210,7 +214,7 @@ void WorkerContext::abandon(std::uint32_t culprit, const CallError& culprit_erro
     break_actor(number, other_error, "lost", true);
   }
   for (auto& [id, invocation] : invocations_) {
-    invocation.holds = 0;
+    invocation.holds = invocation.response_streams = 0;
     close_sockets(invocation, invocation.sockets);
     invocation.result_exports = 0;
     invocation.open_answers = 0;

@@ -38,7 +38,8 @@ struct Invocation {
   std::uint64_t cpu_nanos_each = 0;    // with these limits it began; each message of a WebSocket brings them afresh
   std::uint32_t subrequests_each = 0;
   std::size_t log_bytes_left = 0;
-  std::uint32_t holds = 0;    // waitUntil promises and response streams that still run
+  std::uint32_t holds = 0;    // waitUntil promises that still run
+  std::uint32_t response_streams = 0;  // that are still written: as long as somebody reads, no deadline ends them
   std::uint32_t sockets = 0;  // open WebSockets: they hold it too, but no deadline ends them
   std::uint32_t streams = 0;  // open bodies and writers
   std::uint32_t timers = 0;
@@ -101,6 +102,8 @@ class WorkerContext {
   bool take_subrequest(Invocation& invocation);
   std::unordered_map<std::uint32_t, Invocation>& invocations() noexcept { return invocations_; }
   void answer(Invocation& invocation, Outcome outcome);
+  // The response is complete: what goes on in the background has its time from now on.
+  void expect_end(Invocation& invocation);
   // Answers without asking JavaScript, unless it is answered: also what has been called on its result.
   void fail(Invocation& invocation, const CallError& error);
   // ctx.abort(): all that is unanswered fails with this error, nothing is kept; settle() ends it.

@@ -12,6 +12,7 @@
 #include "src/runner/bindings/body_ops.h"
 #include "src/runner/bindings/context.h"
 #include "src/runner/bindings/ops.h"
+#include "src/runner/bindings/payload.h"
 #include "src/runner/isolate/convert.h"
 #include "src/runner/isolate/serialize.h"
 
@@ -95,7 +96,7 @@ void invocation(const Info& info) {
   info.GetReturnValue().Set(WorkerContext::of(info.GetIsolate()).current_id());
 }
 
-// hold(invocation): it lives on after its answer. release(invocation): one hold less.
+// hold(invocation): it lives on after its answer. release(invocation, isAnswer): one hold less, or one stream.
 void hold(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
   Invocation* found = context.find_invocation(number(info, 0));
@@ -108,9 +109,22 @@ void hold(const Info& info) {
   ++found->holds;
 }
 
+// hold_stream(invocation, isResponse) -> boolean: what it writes is part of its answer, also as a stream in a result.
+void hold_stream(const Info& info) {
+  auto& context = WorkerContext::of(info.GetIsolate());
+  const bool is_answer = info[1]->IsTrue() || (context.payload_writer != nullptr && context.payload_writer->holds);
+  info.GetReturnValue().Set(is_answer);
+  if (!is_answer) return hold(info);
+  if (Invocation* found = context.find_invocation(number(info, 0))) ++found->response_streams;
+}
+
 void release(const Info& info) {
   auto& context = WorkerContext::of(info.GetIsolate());
-  if (Invocation* found = context.find_invocation(number(info, 0)); found != nullptr && found->holds > 0) {
+  Invocation* found = context.find_invocation(number(info, 0));
+  if (found == nullptr) return;
+  if (info[1]->IsTrue()) {
+    if (found->response_streams > 0 && --found->response_streams == 0) context.expect_end(*found);
+  } else if (found->holds > 0) {
     --found->holds;
   }
 }
@@ -176,13 +190,25 @@ void log(const Info& info) {
 }
 
 // report_exception(text): an error that nobody handled.
-void report_exception(const Info& info) {
-  auto& context = WorkerContext::of(info.GetIsolate());
-  std::string text = to_utf8(info.GetIsolate(), info[0]);
+void report(WorkerContext& context, std::string text, bool is_logged) {
   if (Invocation* invocation = context.current(); invocation != nullptr && invocation->tail != nullptr) {
     invocation->tail->add_uncaught(text);
   }
-  write_log(context, "error", std::move(text), true);
+  if (is_logged) write_log(context, "error", std::move(text), true);
+}
+
+void report_exception(const Info& info) {
+  report(WorkerContext::of(info.GetIsolate()), to_utf8(info.GetIsolate(), info[0]), true);
+}
+
+// report_failure(answer, fault, text): an error that is the answer to a request. That of a client's request stands in the
+// log once, where the supervisor gives it the number that is on the error page.
+void report_failure(const Info& info) {
+  auto& context = WorkerContext::of(info.GetIsolate());
+  const Invocation* const invocation = context.find_invocation(number(info, 0));
+  const bool is_told_there = invocation != nullptr && !invocation->answered && invocation->depth == 0 &&
+                             invocation->reply_to.caller == 0 && to_utf8(info.GetIsolate(), info[1]).empty();
+  report(context, to_utf8(info.GetIsolate(), info[2]), !is_told_there);
 }
 
 void promise_state(const Info& info) {
@@ -214,7 +240,7 @@ void deserialize(const Info& info) {
 // abort_isolate(): nothing of this isolate runs any more; the Worker that holds it sees that when the step ends.
 void abort_isolate(const Info& info) { WorkerContext::of(info.GetIsolate()).isolate().terminate(); }
 
-constexpr std::array<Op, 20> kOps = {{
+constexpr std::array<Op, 22> kOps = {{
     {"now", now},
     {"performance_now", now},
     {"timer_start", timer_start},
@@ -225,11 +251,13 @@ constexpr std::array<Op, 20> kOps = {{
     {"invocation", invocation},
     {"hold", hold},
     {"release", release},
+    {"hold_stream", hold_stream},
     {"keep", keep},
     {"set_current", set_current},
     {"get_current", get_current},
     {"log", log},
     {"report_exception", report_exception},
+    {"report_failure", report_failure},
     {"abort_isolate", abort_isolate},
     {"promise_state", promise_state},
     {"structured_clone", structured_clone},

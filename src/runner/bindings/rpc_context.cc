@@ -121,7 +121,7 @@ void WorkerContext::abort(Invocation& invocation, const CallError& error) {
     if (one.invocation == invocation.id && !one.answered) open.push_back(id);
   }
   for (const auto id : open) fail_call(id, error);
-  invocation.holds = 0;
+  invocation.holds = invocation.response_streams = 0;
   invocation.result_exports = 0;
   aborted.push_back(invocation.id);
 }

@@ -216,6 +216,7 @@ class Host final : public HostCalls {
 
   // session.cc
   void receive(BytesView frame);
+  void tell_usage();
   void on_load(const protocol::Load& load);
   void on_invoke(const protocol::Invoke& invoke);
   void on_return(const protocol::Return& result);

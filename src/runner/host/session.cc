@@ -47,9 +47,16 @@ void Host::receive(BytesView bytes) {
     void operator()(const protocol::Code&) {}
     void operator()(const protocol::LogLine&) {}
     void operator()(const protocol::Pong&) {}
-    void operator()(const protocol::Usage&) {}
+    void operator()(const protocol::Usage&) { host.tell_usage(); }
   };
   std::visit(Visitor{*this}, *frame);
+}
+
+void Host::tell_usage() {
+  const auto size = [](const auto& table) { return static_cast<std::uint32_t>(table.size()); };
+  drain_releases();
+  send(protocol::Usage{size(cells_), memory_bytes_, size(calls_), size(questions_), size(imports_), size(exports_),
+                       size(in_streams_) + size(out_streams_), size(timers_), size(actors_)});
 }
 
 void Host::on_load(const protocol::Load& load) {

@@ -238,7 +238,7 @@ void WorkerImpl::handle(DeadlineEvent& event) {
     call_runtime("cancelInvocation", 1, arguments);
   });
   if (Invocation* still = context_.find_invocation(id)) {
-    still->holds = 0;
+    still->holds = still->response_streams = 0;
     end(*still);
   }
 }

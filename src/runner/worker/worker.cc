@@ -162,7 +162,7 @@ void WorkerImpl::settle(std::uint32_t id) {
     const std::uint32_t aborted = context_.aborted.back();
     context_.aborted.pop_back();
     if (Invocation* invocation = context_.find_invocation(aborted)) {
-      invocation->holds = 0;
+      invocation->holds = invocation->response_streams = 0;
       end(*invocation);
     }
   }
@@ -207,7 +207,7 @@ void WorkerImpl::fail_hung() {
     Invocation* invocation = context_.find_invocation(id);
     if (invocation == nullptr) continue;
     context_.fail(*invocation, error_of(Fault::Hung));
-    invocation->holds = 0;
+    invocation->holds = invocation->response_streams = 0;
     context_.close_sockets(*invocation, invocation->sockets);
     end(*invocation);
   }

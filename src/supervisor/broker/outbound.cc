@@ -5,6 +5,7 @@
 
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
@@ -51,6 +52,8 @@ void OutboundCapability::invoke(fleet::IncomingCall& call) {
   request.url = std::string(fetch->url);
   request.headers = Bytes(fetch->headers);
   request.partition = partition_;
+  // A caller in its own runner says how deep it is; who lies there only loses the protection from itself.
+  request.hops = std::max(call.depth, std::min<std::uint32_t>(call.invoke.depth, kCallDepthMax));
   if (fetch->body.kind == protocol::Body::Kind::Inline) {
     request.has_body = true;
     request.body = Bytes(fetch->body.bytes);

@@ -102,6 +102,7 @@ struct Node {
   std::uint32_t isolates_max = 2000;     // loaded dynamic Workers per runner
   milliseconds idle_after{60000};        // an unused dynamic Worker is evicted after this
   milliseconds object_idle_after{10000}; // a Durable Object or facet with nothing to do is evicted after this
+  milliseconds runner_age_max{24 * 60 * 60 * 1000};  // then a process is replaced; 0: never
   WorkerLimits tenant_limits = kTenantLimits;
   HttpLimits http;
   bool allow_private_addresses = false;  // egress

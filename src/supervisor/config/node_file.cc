@@ -105,6 +105,7 @@ Result<NodeFile> read_node_file(const Value& root, const std::filesystem::path& 
   TRY_VOID(read_into(fields, "isolates_max", 1, 100'000, node.isolates_max));
   TRY_VOID(read_into(fields, "idle_after_ms", 0, kDayMs, node.idle_after));
   TRY_VOID(read_into(fields, "object_idle_after_ms", 0, kDayMs, node.object_idle_after));
+  TRY_VOID(read_into(fields, "runner_age_max_ms", 0, 30 * kDayMs, node.runner_age_max));
   TRY(auto allow_private_addresses, fields.fact("allow_private_addresses"));
   node.allow_private_addresses = allow_private_addresses.value_or(false);
   TRY(auto frozen_clock, fields.fact("frozen_clock"));

@@ -190,6 +190,7 @@ runner_memory_mib = 2048
 isolates_max = 10
 idle_after_ms = 5
 object_idle_after_ms = 6
+runner_age_max_ms = 7
 allow_private_addresses = true
 frozen_clock = false
 [tenant_limits]
@@ -224,6 +225,7 @@ connections = 50
   EXPECT_EQ(node.isolates_max, 10U);
   EXPECT_EQ(node.idle_after, milliseconds(5));
   EXPECT_EQ(node.object_idle_after, milliseconds(6));
+  EXPECT_EQ(node.runner_age_max, milliseconds(7));
   EXPECT_TRUE(node.allow_private_addresses);
   EXPECT_FALSE(node.frozen_clock);
   const auto& limits = node.tenant_limits;

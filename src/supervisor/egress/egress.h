@@ -34,6 +34,7 @@ struct OutboundRequest {
   // On whose behalf, in the caller's words (a tenant's key). Kept connections are reused within one partition only, so
   // that nobody inherits what another has made of a connection (logins that servers tie to it, desynchronised answers).
   std::string partition;
+  std::uint32_t hops = 0;  // how deep in calls of this node it is made; 0: it carries no mark of that (base/loop_mark.h)
 };
 
 struct InboundResponse {

@@ -41,6 +41,7 @@ void Hop::start() {
 
 Result<> Hop::prepare() {
   TRY(url_, parse_url(request_.url));
+  if (request_.hops > 0) request_.headers = services_->options.mark.marked(request_.headers, request_.hops);
   TRY(auto head, write_request_head(url_, request_));
   head_ = std::make_shared<const RequestHead>(std::move(head));
   request_body_ = std::make_shared<const Bytes>(request_.has_body ? std::move(request_.body) : Bytes());
@@ -57,7 +58,7 @@ void Hop::resolve() {
     fail(refuse("localhost name", nullptr));
     return;
   }
-  services_->names.resolve(url_.host, [weak = weak_from_this()](Result<Addresses> addresses) {
+  services_->names.resolve(url_.host, request_.partition, [weak = weak_from_this()](Result<Addresses> addresses) {
     const auto self = weak.lock();
     if (self != nullptr && !self->is_done_) self->on_addresses(std::move(addresses));
   });

@@ -232,7 +232,7 @@ struct Names {
 class FakeResolver final : public Resolver {
  public:
   explicit FakeResolver(Names& names) : names_(names) {}
-  void resolve(const std::string& name, Callback callback) override {
+  void resolve(const std::string& name, const std::string&, Callback callback) override {
     ++names_.questions;
     if (names_.is_silent) return;
     const auto found = names_.addresses.find(name);

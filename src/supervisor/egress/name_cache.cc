@@ -18,51 +18,47 @@ constexpr std::size_t kWaitersMax = 4096;
 NameCache::NameCache(std::unique_ptr<Resolver> resolver, const Clock& clock)
     : clock_(clock), resolver_(std::move(resolver)) {}
 
-void NameCache::resolve(const std::string& name, Resolver::Callback callback) {
-  auto found = entries_.find(name);
-  if (found != entries_.end() && !found->second.is_pending && clock_.now() < found->second.known_until) {
+void NameCache::resolve(const std::string& name, const std::string& partition, Resolver::Callback callback) {
+  if (const auto found = known_.find(name); found != known_.end() && clock_.now() < found->second.until) {
     callback(found->second.addresses);
     return;
   }
-  if (waiters_ >= kWaitersMax || (found == entries_.end() && entries_.size() >= kNamesMax && !make_room())) {
+  const Question question(name, partition);
+  const auto pending = pending_.find(question);
+  const bool is_new = pending == pending_.end();
+  if (waiters_ >= kWaitersMax || (is_new && pending_.size() + known_.size() >= kNamesMax && !make_room())) {
     callback(Error(ErrorCode::Overloaded, "egress: too many host names are being resolved"));
     return;
   }
-  if (found == entries_.end()) found = entries_.try_emplace(name).first;
-  found->second.waiters.push_back(std::move(callback));
   ++waiters_;
-  if (std::exchange(found->second.is_pending, true)) return;
-  resolver_->resolve(name, [this, name](Result<Addresses> answer) { on_answer(name, std::move(answer)); });
+  if (!is_new) {
+    pending->second.push_back(std::move(callback));
+    return;
+  }
+  pending_[question].push_back(std::move(callback));
+  resolver_->resolve(name, partition, [this, question](Result<Addresses> answer) { on_answer(question, std::move(answer)); });
 }
 
-void NameCache::on_answer(const std::string& name, Result<Addresses> answer) {
-  const auto found = entries_.find(name);
-  if (found == entries_.end()) return;
-  auto waiters = std::exchange(found->second.waiters, {});
-  waiters_ -= waiters.size();
-  if (answer) {
-    found->second.is_pending = false;
-    found->second.addresses = *answer;
-    found->second.known_until = clock_.now() + kKnownFor;
-  } else {
-    // Failures are not remembered: the next request asks again.
-    entries_.erase(found);
-  }
-  for (auto& waiter : waiters) waiter(answer);
+void NameCache::on_answer(const Question& question, Result<Addresses> answer) {
+  auto pending = pending_.extract(question);
+  if (pending.empty()) return;
+  waiters_ -= pending.mapped().size();
+  // Failures are not remembered: the next request asks again.
+  if (answer) known_[question.first] = {*answer, clock_.now() + kKnownFor};
+  for (auto& waiter : pending.mapped()) waiter(answer);
 }
 
 void NameCache::close() {
   resolver_.reset();
-  entries_.clear();
+  known_.clear();
+  pending_.clear();
   waiters_ = 0;
 }
 
 bool NameCache::make_room() {
   const auto now = clock_.now();
-  std::erase_if(entries_, [now](const auto& item) {
-    return !item.second.is_pending && item.second.known_until <= now;
-  });
-  return entries_.size() < kNamesMax;
+  std::erase_if(known_, [now](const auto& item) { return item.second.until <= now; });
+  return pending_.size() + known_.size() < kNamesMax;
 }
 
 }  // namespace insula::egress

@@ -16,6 +16,7 @@
 
 #include "src/base/clock.h"
 #include "src/base/log.h"
+#include "src/base/loop_mark.h"
 #include "src/io/executor.h"
 #include "src/supervisor/egress/address_policy.h"
 #include "src/supervisor/egress/name_cache.h"
@@ -34,6 +35,7 @@ struct EgressOptions {
   std::chrono::milliseconds idle_timeout{60000};     // between two pieces of a body, either way
   std::size_t connections_max = 2048;                // open at once, idle ones included
   Pool::Limits pool;
+  LoopMark mark;  // of this node
 };
 
 struct Services {

@@ -57,7 +57,7 @@ void Fleet::start_runners() {
   std::size_t ready = 0;
   std::size_t starting = 0;
   for (const auto& runner : runners_) {
-    if (runner->is_dead || runner->home != nullptr) continue;
+    if (runner->is_dead || runner->home != nullptr || runner->is_retiring) continue;
     ++(runner->has_greeted ? ready : starting);
   }
   // One for each home that waits, and one that is ready for the next.
@@ -105,7 +105,7 @@ void Fleet::greet(Runner& runner, Session& session, const protocol::Hello& hello
 void Fleet::fill_homes() {
   while (!wanting_.empty() && !is_down_) {
     const auto spare = std::find_if(runners_.begin(), runners_.end(), [](const auto& runner) {
-      return !runner->is_dead && runner->has_greeted && runner->home == nullptr;
+      return !runner->is_dead && runner->has_greeted && runner->home == nullptr && !runner->is_retiring;
     });
     if (spare == runners_.end()) break;
     Runner& runner = **spare;
@@ -115,6 +115,7 @@ void Fleet::fill_homes() {
     home.session_ = runner.session;
     home.empty_since_ = clock_.now();
     runner.home = &home;
+    runner.housed = clock_.now();
     log_.info("runner.started", {{"runner", runner.id},
                                  {"pid", static_cast<std::int64_t>(runner.process->pid())},
                                  {"role", text_of(home.name_)}});

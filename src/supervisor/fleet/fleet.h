@@ -59,6 +59,7 @@ struct FleetOptions {
   std::uint32_t tenant_homes = 1;  // in cordon
   std::size_t runner_memory_bytes = kRunnerMemoryBytes;
   unsigned cores = 1;
+  milliseconds runner_age_max{0};  // then another process takes its home over; 0: never
 };
 
 // Where a tenant's Worker may be loaded.
@@ -87,6 +88,8 @@ class Fleet {
   void start_ticking();
   // Heartbeats, bounds, back-offs: everything that time causes. Tests call it with their own clock.
   void tick();
+  // Logs what each runner and its session hold.
+  void report_tables();
   // Kills all runners; nothing is started any more.
   void shut_down();
 
@@ -106,7 +109,7 @@ class Fleet {
     explicit Runner(Fleet& owner, std::uint32_t number) : fleet(owner), id(number) {}
     void on_hello(Session& from, const protocol::Hello& hello) override { fleet.greet(*this, from, hello); }
     void on_pong(Session& from, std::uint32_t number) override { fleet.hear_pong(*this, from, number); }
-    void on_usage(Session&, const protocol::Usage& report) override { usage = report; }
+    void on_usage(Session&, const protocol::Usage& usage) override { fleet.log_tables(*this, usage); }
     void on_session_end(Session&, const Error& error) override;
 
     Fleet& fleet;
@@ -114,14 +117,16 @@ class Fleet {
     std::unique_ptr<RunnerProcess> process;
     std::shared_ptr<Session> session;
     std::unique_ptr<boost::asio::posix::stream_descriptor> exit_watch;
-    Home* home = nullptr;  // null: spare, or dead
+    Home* home = nullptr;  // null: spare, retiring, or dead
     bool has_greeted = false;
     bool is_dead = false;
     Monotonic started{};
     Monotonic pinged{};
     std::uint32_t ping = 0;
     bool is_pong_due = false;
-    protocol::Usage usage;
+    Monotonic housed{};         // since when it has a home
+    Monotonic retiring{};       // since when it has none any more
+    bool is_retiring = false;   // it finishes what it has begun, and ends
     End end = End::Closed;
     std::string cause;
     std::size_t suspect_count = 0;
@@ -139,6 +144,10 @@ class Fleet {
   void on_exit_seen(Runner& runner);
   void check(Runner& runner, Monotonic now, bool was_stalled, std::size_t busy);
   void retire_if_empty(Home& home, Runner& runner, Monotonic now);
+  void retire_old(Monotonic now);
+  void end_if_retired(Runner& runner, Monotonic now);
+  void log_tables(const Runner& runner, const protocol::Usage& usage);
+  void vacate(Home& home);
   void fail_start(std::string_view detail);
   Home& home_of(const HomeName& name);
   void schedule_tick();

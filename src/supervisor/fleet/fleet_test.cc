@@ -33,7 +33,8 @@ class Tenant final : public WorkerOwner {
   std::string_view worker_name() const override { return "w"; }
   std::string_view dynamic_id() const override { return key_; }
   const std::string& tenant_key() const override { return key_; }
-  void on_worker_gone(Session&, protocol::WorkerId, std::string_view) override {}
+  void on_worker_gone(Session&, protocol::WorkerId, std::string_view reason) override { gone = std::string(reason); }
+  std::string gone;
 
  private:
   const std::string key_;
@@ -79,7 +80,7 @@ class FleetTest : public ::testing::Test {
   Log log{null_log.get(), LogFormat::Json, LogLevel::Info, clock};
   testing::FakeStarter starter;
   NoHandler handler;
-  Fleet fleet{io, {Isolation::Cordon, 2, 64 * kMiB, 2}, starter, handler, log, clock};
+  Fleet fleet{io, {Isolation::Cordon, 2, 64 * kMiB, 2, std::chrono::minutes(1)}, starter, handler, log, clock};
   std::optional<bool> first;
 };
 
@@ -236,6 +237,79 @@ TEST_F(FleetTest, ATenantThatKillsTwiceGetsARunnerOfItsOwn) {
   ASSERT_NE(place.home, nullptr);
   EXPECT_EQ(place.home->name().kind, HomeKind::Private);
   EXPECT_EQ(fleet.place("b").home->name().kind, HomeKind::Tenants);
+}
+
+// A day in the life of a runner is a minute here.
+class RecyclingTest : public FleetTest {
+ public:
+  // Answers all pings meanwhile.
+  void live(milliseconds time) {
+    for (milliseconds step{0}; step < time; step += milliseconds(100)) {
+      pass(milliseconds(100));
+      for (std::size_t index = 0; index < starter.started(); ++index) {
+        if (!starter.state(index).is_killed) pong(index);
+      }
+    }
+  }
+  std::shared_ptr<Tenant> owner = std::make_shared<Tenant>("a");
+};
+
+TEST_F(RecyclingTest, AnOldRunnerGivesItsHomeToTheSpareAndEnds) {
+  start_and_greet();
+  const auto before = fleet.platform().session();
+  live(milliseconds(59900));
+  EXPECT_EQ(fleet.platform().session(), before);
+  live(milliseconds(200));
+  ASSERT_NE(fleet.platform().session(), nullptr);
+  EXPECT_NE(fleet.platform().session(), before);
+  live(milliseconds(200));
+  EXPECT_TRUE(starter.state(0).is_killed);
+  EXPECT_FALSE(starter.state(1).is_killed);
+}
+
+TEST_F(RecyclingTest, ItWaitsForASpare) {
+  start_and_greet();
+  fleet.when_ready(*fleet.place("a").home, [](const auto&) {});  // the spare has a home now, the next says nothing yet
+  settle();
+  const auto before = fleet.platform().session();
+  live(milliseconds(9000));
+  EXPECT_EQ(fleet.platform().session(), before);
+}
+
+TEST_F(RecyclingTest, WhatHasBegunIsFinished) {
+  start_and_greet();
+  const auto before = fleet.platform().session();
+  const auto worker = before->add_worker(owner);
+  live(milliseconds(59900));
+  pass(milliseconds(200));
+  EXPECT_NE(fleet.platform().session(), before);
+  EXPECT_EQ(owner->gone, "retired");
+  EXPECT_TRUE(before->is_open());
+  const auto* const unload = starter.runner(0).next_of<protocol::Unload>();
+  ASSERT_NE(unload, nullptr);
+  EXPECT_EQ(unload->worker, worker);
+  live(milliseconds(5000));
+  EXPECT_FALSE(starter.state(0).is_killed);
+  EXPECT_NE(before->mint(worker, nullptr), 0u);  // what still runs there may be given more
+  starter.runner(0).send(protocol::Evicted{worker, "unloaded"});
+  settle();
+  live(milliseconds(200));
+  EXPECT_TRUE(starter.state(0).is_killed);
+}
+
+TEST_F(RecyclingTest, AfterAnotherHourItIsOver) {
+  start_and_greet();
+  const auto before = fleet.platform().session();
+  before->add_worker(owner);
+  live(milliseconds(60100));
+  for (int minute = 0; minute < 60; ++minute) {
+    EXPECT_TRUE(before->is_open());
+    starter.runner(starter.started() - 1).hello();
+    settle();
+    live(milliseconds(60000));
+  }
+  live(milliseconds(1000));
+  EXPECT_FALSE(before->is_open());
 }
 
 }  // namespace

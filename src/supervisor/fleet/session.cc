@@ -5,6 +5,7 @@
 #include "src/supervisor/fleet/session.h"
 
 #include <utility>
+#include <vector>
 
 #include "src/base/limits.h"
 
@@ -86,6 +87,18 @@ void Session::forget_worker(protocol::WorkerId worker) {
     former_statics_[worker] = gone.owner;
   }
   if (!actors_.empty()) drop_actors(worker);
+}
+
+void Session::retire() {
+  // What is said to owners may come back here.
+  std::vector<std::pair<protocol::WorkerId, std::shared_ptr<WorkerOwner>>> workers;
+  workers_.for_each([&](protocol::WorkerId number, WorkerRecord& record) { workers.emplace_back(number, record.owner); });
+  actors_.for_each([&](protocol::ActorId number, ActorRecord&) { send_frame(protocol::CloseActor{number, {}}); });
+  for (const auto& [number, owner] : workers) {
+    if (owner != nullptr) owner->on_worker_gone(*this, number, "retired");
+    // The record stays until the runner says Evicted: what still runs there uses its imports.
+    send_frame(protocol::Unload{number});
+  }
 }
 
 std::shared_ptr<WorkerOwner> Session::owner_of(protocol::WorkerId worker) {

@@ -118,6 +118,8 @@ class Session final : public ChannelEvents, private StreamPort, public std::enab
   std::size_t kept_result_count() const noexcept { return kept_results_; }
   std::size_t import_count() const noexcept { return imports_.size(); }
   std::size_t export_count() const noexcept { return runner_exports_.size(); }
+  std::size_t answer_count() const noexcept { return answers_.size(); }
+  std::size_t stream_count() const noexcept { return runner_streams_.size() + outgoing_.size(); }
   // The open questions and the Workers that they are addressed to; for blame.
   struct OpenCall {
     protocol::QuestionId question = 0;
@@ -140,6 +142,9 @@ class Session final : public ChannelEvents, private StreamPort, public std::enab
 
   // ---- Life
   void ping(std::uint32_t number) { send_frame(protocol::Ping{number}); }
+  void ask_usage() { send_frame(protocol::Usage{}); }
+  // Its Workers and actors end when nothing of them runs; their owners find other places from now on.
+  void retire();
   void drain() { send_frame(protocol::Drain{}); }
   bool has_work() const noexcept { return question_count() > 0 || !code_requests_.empty(); }
   bool is_open() const noexcept { return is_open_; }

@@ -23,6 +23,7 @@ constexpr milliseconds kBackOffFirst{100};
 constexpr milliseconds kBackOffMax{5000};
 constexpr milliseconds kYoung{5000};
 constexpr milliseconds kEmptyHomeMax{5000};  // a private runner without Workers
+constexpr std::chrono::hours kRetiringMax{1};  // what has not ended then is lost
 
 std::string text_of(const Exit& exit) {
   if (exit.code < 0) return fmt::format("it was ended by signal {}", exit.signal);
@@ -62,6 +63,7 @@ void Fleet::tick() {
     // Burials and promotions move the table, but never shorten it before the loop comes round again.
     if (!runners_[index]->is_dead) check(*runners_[index], now, was_stalled, busy);
   }
+  retire_old(now);
   start_runners();
   if (ticked_) ticked_();
 }
@@ -88,12 +90,13 @@ void Fleet::check(Runner& runner, Monotonic now, bool was_stalled, std::size_t b
                                           options_.runner_memory_bytes / kMiB));
     return;
   }
-  if (runner.home == nullptr) return;
+  if (runner.home == nullptr && !runner.is_retiring) return;
   if (!was_stalled && has_stuck_slice(runner.process->board(), *runner.session, now, busy, options_.cores)) {
     bury(runner, End::Stuck, "a slice ran far beyond its CPU limit");
     return;
   }
   if (now - runner.started >= kYoung) failures_ = 0;
+  if (runner.is_retiring) return end_if_retired(runner, now);
   retire_if_empty(*runner.home, runner, now);
 }
 
@@ -104,6 +107,80 @@ void Fleet::retire_if_empty(Home& home, Runner& runner, Monotonic now) {
   } else if (now - home.empty_since_ > kEmptyHomeMax) {
     bury(runner, End::Retired, "its tenant is idle");
   }
+}
+
+// Nobody lives there any more. A shared home gets its replacement at once; a private one when its tenant is heard of again.
+void Fleet::vacate(Home& home) {
+  home.session_.reset();
+  if (home.is_wanted_) return;
+  if (home.name_.kind != HomeKind::Private) {
+    home.is_wanted_ = true;
+    wanting_.push_front(&home);
+  } else if (home.waiters_.empty()) {
+    std::erase_if(homes_, [&home](const auto& item) { return item.get() == &home; });
+  }
+}
+
+// A process that somebody has broken into lives for a day at most. One at a time, when a spare is ready: what is new goes
+// there, what has begun is finished here.
+void Fleet::retire_old(Monotonic now) {
+  if (options_.runner_age_max.count() == 0) return;
+  Runner* oldest = nullptr;
+  bool has_spare = false;
+  for (const auto& runner : runners_) {
+    if (runner->is_dead || !runner->has_greeted) continue;
+    if (runner->home == nullptr) {
+      has_spare = has_spare || !runner->is_retiring;
+    } else if (now - runner->housed >= options_.runner_age_max && (oldest == nullptr || runner->housed < oldest->housed)) {
+      oldest = runner.get();
+    }
+  }
+  if (oldest == nullptr || !has_spare) return;
+  Home& home = *std::exchange(oldest->home, nullptr);
+  oldest->is_retiring = true;
+  oldest->retiring = now;
+  log_.info("runner.retiring", {{"runner", oldest->id},
+                                {"pid", static_cast<std::int64_t>(oldest->process->pid())},
+                                {"role", text_of(home.name_)}});
+  const auto session = oldest->session;
+  vacate(home);
+  session->retire();
+  fill_homes();
+}
+
+void Fleet::end_if_retired(Runner& runner, Monotonic now) {
+  const Session& session = *runner.session;
+  const bool is_empty = session.worker_count() == 0 && session.actor_count() == 0 && !session.has_work();
+  if (is_empty) return bury(runner, End::Retired, "it has finished its work");
+  if (now - runner.retiring > kRetiringMax) bury(runner, End::Retired, "its work did not end in time");
+}
+
+void Fleet::report_tables() {
+  for (const auto& runner : runners_) {
+    if (!runner->is_dead && runner->has_greeted) runner->session->ask_usage();
+  }
+}
+
+void Fleet::log_tables(const Runner& runner, const protocol::Usage& usage) {
+  const Session& session = *runner.session;
+  log_.info("runner.tables", {{"runner", runner.id},
+                              {"role", runner.home == nullptr ? std::string("none") : text_of(runner.home->name_)},
+                              {"workers", session.worker_count()},
+                              {"asked", session.question_count()},
+                              {"kept_results", session.kept_result_count()},
+                              {"answering", session.answer_count()},
+                              {"granted", session.import_count()},
+                              {"held", session.export_count()},
+                              {"streams", session.stream_count()},
+                              {"isolates", usage.isolates},
+                              {"memory_bytes", usage.memory_bytes},
+                              {"runner_calls", usage.calls},
+                              {"runner_questions", usage.questions},
+                              {"runner_imports", usage.imports},
+                              {"runner_exports", usage.exports},
+                              {"runner_streams", usage.streams},
+                              {"runner_timers", usage.timers},
+                              {"runner_actors", usage.actors}});
 }
 
 void Fleet::hear_pong(Runner& runner, Session& session, std::uint32_t number) {
@@ -156,17 +233,7 @@ void Fleet::bury(Runner& runner, End end, std::string_view detail) {
     blame_.record_death(findings.suspects);
   }
 
-  Home* const home = std::exchange(runner.home, nullptr);
-  if (home != nullptr) {
-    home->session_.reset();
-    // A shared home gets its replacement at once; a private one when its tenant is heard of again.
-    if (home->name_.kind != HomeKind::Private && !home->is_wanted_) {
-      home->is_wanted_ = true;
-      wanting_.push_front(home);
-    } else if (home->name_.kind == HomeKind::Private && !home->is_wanted_ && home->waiters_.empty()) {
-      std::erase_if(homes_, [home](const auto& item) { return item.get() == home; });
-    }
-  }
+  if (Home* const home = std::exchange(runner.home, nullptr)) vacate(*home);
   // A runner that dies young and by nobody's doing will do so again: the next ones start ever more slowly.
   const bool is_young = clock_.now() - runner.started < kYoung;
   if (!runner.has_greeted || (is_young && findings.suspects.empty() && end != End::Retired)) fail_start(detail);

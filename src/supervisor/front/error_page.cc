@@ -10,6 +10,9 @@
 namespace insula::front {
 namespace {
 
+// Fixed, as threat-model.md has them. A loss is over when the client hears of it. The queue of an overloaded Worker moves
+// within a second, or its calls expire (fleet/admission.h); how full it is would be news of one tenant for another's client.
+// A suspension lasts ten seconds or more: its end is for the operator's log.
 std::optional<int> retry_after_seconds(Fault fault) {
   switch (fault) {
     case Fault::RunnerLost:

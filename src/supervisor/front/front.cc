@@ -9,6 +9,7 @@
 
 #include "src/base/fault.h"
 #include "src/base/header_block.h"
+#include "src/base/limits.h"
 #include "src/supervisor/websocket/client_socket.h"
 #include "src/supervisor/websocket/socket_bridge.h"
 
@@ -34,6 +35,8 @@ class HttpEvent final : public dispatch::Event {
       bridge_ = std::make_shared<websocket::SocketBridge>();
       request_body_ = bridge_;
     }
+    // A request that this node has caused itself goes on where its cause was: the depth of calls ends loops.
+    hops_ = front_.mark_.hops_in(head.headers, kCallDepthMax);
     is_replayable_ = request_body_ == nullptr && fleet::is_idempotent(head.method);
   }
 
@@ -48,6 +51,7 @@ class HttpEvent final : public dispatch::Event {
     const http::RequestHead& head = exchange_->head();
     const http::RequestBody& body = exchange_->body();
     frame_ = {};
+    frame_.depth = hops_;
     protocol::FetchRequest fetch;
     fetch.method = head.method;
     fetch.url = url_;
@@ -138,6 +142,7 @@ class HttpEvent final : public dispatch::Event {
   std::shared_ptr<websocket::SocketBridge> bridge_;  // of a request that asks for a WebSocket
   std::string url_;
   bool is_replayable_ = false;
+  std::uint32_t hops_ = 0;
   protocol::Invoke frame_;
 };
 

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "src/base/log.h"
+#include "src/base/loop_mark.h"
 #include "src/supervisor/dispatch/invoker.h"
 #include "src/supervisor/front/error_page.h"
 #include "src/supervisor/http/exchange.h"
@@ -24,9 +25,9 @@ namespace insula::front {
 class Front final : public http::RequestHandler {
  public:
   // dispatcher: the Invoker's number of the Worker that gets all requests.
-  // name: that Worker's, for the log. seed: a random number, of request ids.
-  Front(dispatch::Invoker& invoker, std::size_t dispatcher, std::string name, Log& log, std::uint64_t seed)
-      : invoker_(invoker), dispatcher_(dispatcher), name_(std::move(name)), log_(log), ids_(seed) {}
+  // name: that Worker's, for the log. seed: a random number, of request ids. mark: this node's.
+  Front(dispatch::Invoker& invoker, std::size_t dispatcher, std::string name, Log& log, std::uint64_t seed, LoopMark mark)
+      : invoker_(invoker), dispatcher_(dispatcher), name_(std::move(name)), log_(log), ids_(seed), mark_(std::move(mark)) {}
 
   void handle(std::shared_ptr<http::Exchange> exchange) override;
 
@@ -37,6 +38,7 @@ class Front final : public http::RequestHandler {
   const std::string name_;
   Log& log_;
   RequestIds ids_;
+  const LoopMark mark_;
 };
 
 }  // namespace insula::front
