@@ -4,6 +4,7 @@
 import { quantile } from '../tests/support/until.ts';
 import { Connection, load } from './client.ts';
 import { rpcFar, rpcNear } from './rpc_rows.ts';
+import { sockets } from './socket_rows.ts';
 import { durable, sql } from './sql_rows.ts';
 import { cpuMillis, dispatcher, hello, pssBytes, type Side, start, type Subject } from './subjects.ts';
 
@@ -151,4 +152,5 @@ export const rows: Record<string, Row> = {
   rpc_far: rpcFar,
   sql,
   durable,
+  sockets,
 };

@@ -188,7 +188,7 @@ void Host::flush(Lock&) {
   }
   out_sent_ = 0;
   if (out_.capacity() > kOutKeptBytes) {
-    out_ = Bytes();
+    Bytes().swap(out_);
   } else {
     out_.clear();
   }

@@ -137,7 +137,9 @@ bool ActorSocket::take_turn() {
   if (all_ == nullptr) return false;
   all_->count_input(-static_cast<std::ptrdiff_t>(used));
   input_.erase(0, used);
-  if (input_.empty()) Bytes().swap(input_);  // nothing is kept for a socket that is quiet
+  // Nothing is kept for a socket that is quiet.
+  if (input_.empty()) Bytes().swap(input_);
+  in_.rest();
   if (record.kind == ReadRecord::Kind::NeedInput) {
     if (is_input_over_ && !is_end_told_) client_gone({});
     grant_client();
@@ -240,6 +242,7 @@ bool ActorSocket::say(BytesView records) {
       return true;
     }
   }
+  out_.rest();
   write(out);
   renew_credit();
   end_if_over();
@@ -320,7 +323,6 @@ void ActorSocket::set_attachment(BytesView bytes, bool is_there) {
 }
 
 void ActorSocket::append_entry(Bytes& list) {
-  append_u32(list, number_);
   append_u32(list, begin_session());
   append_f64(list, static_cast<double>(answered_at_));
   list.push_back(static_cast<char>((is_end_told_ ? kListedClientClosed : 0) | (has_actor_closed_ ? kListedActorClosed : 0) |

@@ -108,16 +108,25 @@ void ActorSockets::send_list(fleet::Session& session, protocol::ActorId actor) {
   frame.auto_request = auto_request_;
   frame.auto_response = auto_response_;
   frame.event_timeout = event_timeout_;
+  Bytes index;
   Bytes entries;
-  for (const auto& [number, socket] : sockets_) {
-    socket->append_entry(entries);
-    if (entries.size() < kListFrameBytes) continue;
-    frame.entries = entries;
+  const auto send = [&] {
+    Bytes part;
+    part.reserve(4 + index.size() + entries.size());
+    append_u32(part, index.size() / 8);
+    part.append(index).append(entries);
+    frame.entries = part;
     session.send_sockets(frame);
+    index.clear();
     entries.clear();
+  };
+  for (const auto& [number, socket] : sockets_) {
+    append_u32(index, number);
+    append_u32(index, entries.size());
+    socket->append_entry(entries);
+    if (entries.size() >= kListFrameBytes) send();
   }
-  frame.entries = entries;
-  if (!entries.empty()) session.send_sockets(frame);
+  if (!index.empty()) send();
   news_.clear();
 }
 

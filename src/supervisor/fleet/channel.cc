@@ -171,7 +171,7 @@ void Channel::flush() {
   }
   out_begin_ = 0;
   if (out_.capacity() > kIdleBufferBytesMax) {
-    out_ = Bytes();
+    Bytes().swap(out_);
   } else {
     out_.clear();
   }

@@ -237,7 +237,7 @@ Connection::Fill Connection::fill() {
 // Moves what is not consumed from the scratch buffer, or from the middle of input_, to the front of input_.
 void Connection::keep_leftover() {
   if (in_.empty()) {
-    if (input_.capacity() > kIdleInputBytesMax) input_ = Bytes();
+    if (input_.capacity() > (phase_ == Phase::Upgraded ? kQuietBytesMax : kIdleInputBytesMax)) Bytes().swap(input_);
     input_.clear();
   } else if (input_.empty()) {
     input_.assign(in_);

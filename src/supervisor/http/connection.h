@@ -82,6 +82,9 @@ class Connection final : public Poller::Watcher, public io::ByteSink, public Req
   // An unread request body up to this is read and dropped, so that the connection can be used again.
   static constexpr std::uint64_t kDrainBytesMax = 256 * kKiB;
 
+  // Capacity of a buffer that a connection keeps after an upgrade: such are many, and quiet for most of their lives.
+  static constexpr std::size_t kQuietBytesMax = 256;
+
   enum class Phase : std::uint8_t {
     Head,      // waits for a request, or reads its head
     Exchange,  // a request is handed over: its body, its response, or both are under way

@@ -52,7 +52,7 @@ void ConnectionExchange::release_memory() {
   constexpr std::size_t kKeptBytesMax = 4 * kKiB;  // per idle connection
   body_ = RequestBody();
   storage_.shrink_to(kKeptBytesMax);
-  if (body_bytes_.capacity() > kKeptBytesMax) body_bytes_ = Bytes();
+  if (body_bytes_.capacity() > kKeptBytesMax) Bytes().swap(body_bytes_);
 }
 
 }  // namespace insula::http

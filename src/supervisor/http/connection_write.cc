@@ -275,7 +275,8 @@ void Connection::flush() {
   }
   if (unsent_bytes() == 0) {
     write_deadline_ = Monotonic::max();
-    if (output_.capacity() > kKeptOutputBytesMax && response_ == Response::Done) output_ = Bytes();
+    const std::size_t kept = phase_ == Phase::Upgraded ? kQuietBytesMax : kKeptOutputBytesMax;
+    if (output_.capacity() > kept && response_ == Response::Done) Bytes().swap(output_);
     output_.clear();
     output_sent_ = 0;
   } else if (output_sent_ > kInlineBodyBytesMax && output_sent_ > output_.size() / 2) {

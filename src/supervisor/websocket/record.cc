@@ -14,7 +14,7 @@ namespace {
 
 constexpr unsigned kGoesOn = 0x80;
 constexpr std::size_t kCloseBytesMax = 2 + kControlBytesMax;
-constexpr std::size_t kKeptBytesMax = 1 * kKiB;  // capacity between records
+constexpr std::size_t kKeptBytesMax = 128;  // capacity between records
 
 void append_head(Bytes& out, RecordKind kind, bool goes_on, std::size_t bytes) {
   out.push_back(static_cast<char>(static_cast<unsigned>(kind) | (goes_on ? kGoesOn : 0)));
@@ -66,7 +66,7 @@ ReadRecord RecordReader::next(BytesView& input) {
     }
     is_collected_ = remaining_ <= kSocketPieceBytesMax;
     collected_.clear();
-    if (collected_.capacity() > kKeptBytesMax) collected_ = Bytes();
+    if (collected_.capacity() > kKeptBytesMax) Bytes().swap(collected_);
   }
   if (!is_collected_) {
     if (input.empty()) return {};
@@ -92,6 +92,10 @@ ReadRecord RecordReader::next(BytesView& input) {
   if (remaining_ > 0) return {};
   head_bytes_ = 0;
   return finish_short_record();
+}
+
+void RecordReader::rest() noexcept {
+  if (head_bytes_ == 0 && collected_.capacity() > kKeptBytesMax) Bytes().swap(collected_);
 }
 
 ReadRecord RecordReader::take_piece(BytesView bytes) {

@@ -51,6 +51,8 @@ class RecordReader {
  public:
   // Consumes from the front of `input`. What it gives is valid until the next call.
   ReadRecord next(BytesView& input);
+  // Nobody looks at what was given any more: between two records no memory of any size is kept.
+  void rest() noexcept;
 
  private:
   ReadRecord take_piece(BytesView bytes);

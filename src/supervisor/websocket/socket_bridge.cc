@@ -9,6 +9,16 @@
 #include "src/base/limits.h"
 
 namespace insula::websocket {
+namespace {
+
+constexpr std::size_t kKeptBytesMax = 128;
+
+// Sockets are quiet for most of their lives, and there are many of them.
+void release(Bytes& buffer) noexcept {
+  if (buffer.capacity() > kKeptBytesMax) Bytes().swap(buffer);
+}
+
+}  // namespace
 
 SocketBridge::~SocketBridge() = default;
 
@@ -57,7 +67,7 @@ void SocketBridge::push_up() {
     const std::size_t count = std::min(up_.size(), up_credit_);
     up_credit_ -= count;
     Bytes now = std::exchange(up_, {});
-    up_ = now.substr(count);
+    if (count < now.size()) up_ = now.substr(count);
     sink_->on_data(BytesView(now).substr(0, count));
   }
   if (is_up_complete_ && up_.empty() && sink_ != nullptr && !is_up_over_) {
@@ -135,6 +145,8 @@ void SocketBridge::push_down() {
   }
   if (has_closed_socket_ || is_socket_over_) input = {};
   down_.erase(0, down_.size() - input.size());
+  if (down_.empty()) release(down_);
+  reader_.rest();
   is_pushing_ = false;
   if (is_socket_over_) return end_if_over();
   if (is_down_over_) {

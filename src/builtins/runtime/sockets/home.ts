@@ -24,7 +24,7 @@ import { keepSocket } from "../calls.ts";
 import { describe } from "../errors.ts";
 import { native } from "../native.ts";
 import { encode } from "./records.ts";
-import { type Entry, forEachListed, type Listed, readListed } from "./socket_list.ts";
+import { type Entry, ListPart } from "./socket_list.ts";
 
 const kState = "DurableObjectState";
 const kTagsMax = 10;
@@ -253,7 +253,10 @@ export class ActorSockets {
   readonly actor: Actor;
   auto: WebSocketRequestResponsePair | null = null;
   eventTimeout = 0;
-  readonly #known = new SafeMap<number, Home | Listed>();
+  // Accepted by this instance; and by earlier ones, as far as this one has looked at them (null: over).
+  readonly #own = new SafeMap<number, Home>();
+  readonly #resumed = new SafeMap<number, Home | null>();
+  readonly #parts: ListPart[] = [];
   #count = 0;
   #next = 1;
   #attachmentBytes = 0;
@@ -270,59 +273,71 @@ export class ActorSockets {
     keepEnd(end, home);
     this.#next++;
     this.#count++;
-    mapSet(this.#known, home.number, home);
+    mapSet(this.#own, home.number, home);
     home.attachmentChanged();
   }
 
   // Those that were there before this instance.
   add(list: Uint8Array, next: number): void {
     if (next > this.#next) this.#next = next;
-    forEachListed(list, (number, listed) => {
-      mapSet(this.#known, number, listed);
-      this.#count++;
-    });
+    const part = new ListPart(list);
+    this.#parts[this.#parts.length] = part;
+    this.#count += part.count;
   }
 
   find(number: number): Home | undefined {
-    const found = mapGet(this.#known, number);
-    if (found === undefined || found instanceof Home) return found;
-    const entry = readListed(found);
+    const own = mapGet(this.#own, number);
+    if (own !== undefined) return own;
+    const known = mapGet(this.#resumed, number);
+    if (known !== undefined) return known ?? undefined;
+    for (let i = 0; i < this.#parts.length; i++) {
+      const entry = this.#parts[i]!.find(number);
+      if (entry !== undefined) return this.#resume(number, entry);
+    }
+    return undefined;
+  }
+
+  #resume(number: number, entry: Entry): Home {
     const end = endForUse(socketOn(kNowhere));
     const home = new Home(this, number, entry.tags, end);
     end.other = home;
+    end.owner = this.actor;  // whoever asks for it first
     home.resume(entry);
     this.#attachmentBytes += home.attachmentBytes;
-    mapSet(this.#known, number, home);
+    mapSet(this.#resumed, number, home);
     return home;
   }
 
   // What the supervisor says of one: it wakes nobody's objects.
   told(number: number, kind: number, value: number): void {
-    const found = mapGet(this.#known, number);
-    if (found === undefined) return;
-    if (kind !== kCredit) found.stamp = value;
-    else if (found instanceof Home) found.granted(value);
-    else found.granted += value;
+    const home = this.find(number);
+    if (home === undefined) return;
+    if (kind === kCredit) home.granted(value);
+    else home.stamp = value;
   }
 
   forget(home: Home): void {
-    if (!mapDelete(this.#known, home.number)) return;
+    const { number } = home;
+    if (mapGet(this.#resumed, number) === home) mapSet(this.#resumed, number, null);
+    else if (!mapDelete(this.#own, number)) return;
     this.#count--;
     this.#attachmentBytes -= home.attachmentBytes;
   }
 
   // As the contract lists them: all from the newest, those of a tag from the oldest.
   list(tag: string | undefined): WebSocket[] {
-    const numbers: number[] = [];
-    mapForEach(this.#known, (_: unknown, number: number) => {
-      numbers[numbers.length] = number;
-    });
-    const sockets: WebSocket[] = [];
-    for (let i = 0; i < numbers.length; i++) {
-      const home = this.find(numbers[tag === undefined ? numbers.length - 1 - i : i]!)!;
-      if (home.end.isBroken) continue;
-      if (tag === undefined || has(home.tags, tag)) sockets[sockets.length] = home.end.socket;
+    const homes: Home[] = [];
+    const add = (home: Home | undefined): void => {
+      if (home !== undefined && !home.end.isBroken && (tag === undefined || has(home.tags, tag))) homes[homes.length] = home;
+    };
+    for (let i = 0; i < this.#parts.length; i++) {
+      const part = this.#parts[i]!;
+      for (let index = 0; index < part.count; index++) add(this.find(part.numberAt(index)));
     }
+    mapForEach(this.#own, add);
+    const sockets: WebSocket[] = [];
+    const { length } = homes;
+    for (let i = 0; i < length; i++) sockets[i] = homes[tag === undefined ? length - 1 - i : i]!.end.socket;
     return sockets;
   }
 

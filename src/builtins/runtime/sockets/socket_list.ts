@@ -2,23 +2,16 @@
 //
 // The list of an actor's WebSockets, as the supervisor keeps it: src/supervisor/actors/socket_list.h draws the entries.
 
-import { byteLengthOf, subarray } from "../../internal/intrinsics.ts";
+import { apply, subarray } from "../../internal/intrinsics.ts";
 
 const kClientClosed = 1;
 const kActorClosed = 2;
 const kAttachment = 4;
-const kFixedBytes = 17;
-
-// An entry that nobody has asked for yet, and what was told of it since.
-export interface Listed {
-  readonly list: Uint8Array;
-  readonly at: number;
-  granted: number;
-  stamp: number;
-}
+const kCountBytes = 4;
+const kIndexBytes = 8;
+const kFixedBytes = 13;
 
 export interface Entry {
-  readonly number: number;
   readonly credit: number;
   readonly stamp: number;
   readonly hasClientClosed: boolean;
@@ -39,35 +32,53 @@ const scratch = new DataView(new ArrayBuffer(8));
 const { setUint8, getFloat64 } = DataView.prototype;
 
 function f64(list: Uint8Array, at: number): number {
-  for (let i = 0; i < 8; i++) Reflect.apply(setUint8, scratch, [i, list[at + i]]);
-  return Reflect.apply(getFloat64, scratch, [0, true]) as number;
+  for (let i = 0; i < 8; i++) apply(setUint8, scratch, [i, list[at + i]]);
+  return apply(getFloat64, scratch, [0, true]) as number;
 }
 
-// Where each entry stands, by its socket's number.
-export function forEachListed(list: Uint8Array, add: (number: number, listed: Listed) => void): void {
-  const end = byteLengthOf(list);
-  for (let at = 0; at < end;) {
-    add(u32(list, at), { list, at, granted: 0, stamp: 0 });
-    const flags = list[at + 16]!;
+// One part of the list.
+export class ListPart {
+  readonly count: number;
+  readonly #list: Uint8Array;
+
+  constructor(list: Uint8Array) {
+    this.#list = list;
+    this.count = u32(list, 0);
+  }
+
+  numberAt(index: number): number {
+    return u32(this.#list, kCountBytes + index * kIndexBytes);
+  }
+
+  // Undefined: that socket is not in this part.
+  find(number: number): Entry | undefined {
+    let from = 0;
+    let to = this.count;
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      const found = this.numberAt(middle);
+      if (found === number) return this.#read(middle);
+      if (found < number) from = middle + 1;
+      else to = middle;
+    }
+    return undefined;
+  }
+
+  #read(index: number): Entry {
+    const list = this.#list;
+    const at = kCountBytes + this.count * kIndexBytes + u32(list, kCountBytes + index * kIndexBytes + 4);
+    const flags = list[at + 12]!;
+    const tags: string[] = [];
     let next = at + kFixedBytes;
-    for (let left = list[next++]!; left > 0; left--) next += 2 + u16(list, next);
-    if ((flags & kAttachment) !== 0) next += 2 + u16(list, next);
-    at = next;
+    for (let left = list[next++]!; left > 0; left--) {
+      const bytes = u16(list, next);
+      tags[tags.length] = ops.utf8_decode(subarray(list, next + 2, next + 2 + bytes), false)!;
+      next += 2 + bytes;
+    }
+    const attachment = (flags & kAttachment) === 0 ? null : subarray(list, next + 2, next + 2 + u16(list, next));
+    return {
+      credit: u32(list, at), stamp: f64(list, at + 4), tags, attachment,
+      hasClientClosed: (flags & kClientClosed) !== 0, hasActorClosed: (flags & kActorClosed) !== 0,
+    };
   }
-}
-
-export function readListed({ list, at, granted, stamp }: Listed): Entry {
-  const flags = list[at + 16]!;
-  const tags: string[] = [];
-  let next = at + kFixedBytes;
-  for (let left = list[next++]!; left > 0; left--) {
-    const bytes = u16(list, next);
-    tags[tags.length] = ops.utf8_decode(subarray(list, next + 2, next + 2 + bytes), false)!;
-    next += 2 + bytes;
-  }
-  const attachment = (flags & kAttachment) === 0 ? null : subarray(list, next + 2, next + 2 + u16(list, next));
-  return {
-    number: u32(list, at), credit: u32(list, at + 4) + granted, stamp: stamp === 0 ? f64(list, at + 8) : stamp, tags, attachment,
-    hasClientClosed: (flags & kClientClosed) !== 0, hasActorClosed: (flags & kActorClosed) !== 0,
-  };
 }
