@@ -180,6 +180,10 @@ Result<Arguments> parse_arguments(std::span<const char* const> arguments) {
     out.command = Command::Version;
     return out;
   }
+  if (command == "crash-points") {  // for tests/faults; not in the help text
+    out.command = Command::CrashPoints;
+    return out;
+  }
   if (command == "serve") {
     out.command = Command::Serve;
   } else if (command == "check") {

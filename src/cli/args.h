@@ -22,7 +22,7 @@ inline constexpr int kExitUsage = 2;
 
 inline constexpr const char* kVersion = "0.1.0";
 
-enum class Command : std::uint8_t { Serve, Check, Workflows, WorkflowsHelp, Help, Version };
+enum class Command : std::uint8_t { Serve, Check, Workflows, WorkflowsHelp, CrashPoints, Help, Version };
 
 struct Arguments {
   Command command = Command::Help;

@@ -11,7 +11,7 @@ inline constexpr int kRunnerSocketFd = 3;    // SOCK_STREAM to the supervisor
 inline constexpr int kRunnerBoardFd = 4;     // memfd of one Board
 inline constexpr int kRunnerSnapshotFd = 5;  // the start-up snapshot, read-only
 
-// Flags, all "--name=number"; the runner has defaults for each.
+// Flags, all "--name=number" but the last; the runner has defaults for each.
 inline constexpr const char* kFlagIsolatesMax = "--isolates-max=";      // loaded dynamic Workers
 inline constexpr const char* kFlagMemoryBytes = "--memory-bytes=";      // budget of all isolates together
 inline constexpr const char* kFlagIdleMillis = "--idle-millis=";        // eviction of unused dynamic Workers
@@ -20,6 +20,7 @@ inline constexpr const char* kFlagExecutors = "--executors=";           // threa
 inline constexpr const char* kFlagParallel = "--parallel=";             // executors that run at once when none is stuck
 inline constexpr const char* kFlagBlankIsolates = "--blank-isolates=";  // kept ready
 inline constexpr const char* kFlagSandbox = "--sandbox=";               // 1: lock down (default), 0: not
+inline constexpr const char* kFlagCrashAt = "--crash-at=";              // for tests: base/crash_point.h
 
 // Exit codes of a runner.
 inline constexpr int kExitClean = 0;

@@ -15,6 +15,8 @@
 #include <array>
 #include <string>
 
+#include "src/base/crash_point.h"
+
 namespace insula::storage {
 namespace {
 
@@ -95,7 +97,9 @@ Result<> migrate(sql::Database& database) {
     TRY(auto transaction, sql::Transaction::begin(database));
     TRY_VOID(database.run(kSteps[next]));
     TRY_VOID(database.run("PRAGMA user_version = " + std::to_string(next + 1)));
+    crash_point(CrashPoint::StoreMigrating);
     TRY_VOID(transaction.commit());
+    crash_point(CrashPoint::StoreMigrated);
   }
   return {};
 }

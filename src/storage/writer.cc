@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/base/checksum.h"
+#include "src/base/crash_point.h"
 #include "src/storage/schema.h"
 #include "src/storage/writer.h"
 
@@ -31,6 +32,7 @@ Result<std::unique_ptr<StoreWriter>> StoreWriter::open(const std::string& path) 
   TRY_VOID(database.run("UPDATE meta SET value = value + 1 WHERE key = 'epoch'"));
   TRY(const auto epoch, database.integer("SELECT value FROM meta WHERE key = 'epoch'"));
   writer->epoch_ = static_cast<std::uint64_t>(epoch);
+  crash_point(CrashPoint::StoreOpened);
   TRY_VOID(writer->prepare());
   return writer;
 }
@@ -109,8 +111,12 @@ Result<> StoreWriter::write_together(const std::vector<const Batch*>& batches, s
     results[i] = write_batch(*batches[i]);
     if (!results[i] && results[i].error().code() != ErrorCode::Conflict) return results[i].error().within("store");
   }
+  crash_point(CrashPoint::StoreWritten);
   auto committed = transaction.commit();
-  if (committed) return {};
+  if (committed) {
+    crash_point(CrashPoint::StoreCommitted);
+    return {};
+  }
   // A full disk is found before the log is synced and the transaction is rolled back. Anything else may be the sync.
   if (committed.error().code() != ErrorCode::LimitExceeded) is_poisoned_ = true;
   return committed.error().within("store");

@@ -31,6 +31,7 @@
 #include <fmt/ranges.h>
 
 #include "src/base/clock.h"
+#include "src/base/crash_point.h"
 #include "src/base/log.h"
 #include "src/base/moved_clock.h"
 #include "src/cli/args.h"
@@ -66,6 +67,12 @@ std::filesystem::path own_folder() {
 std::filesystem::path runner_folder() {
   const char* const given = std::getenv("INSULA_RUNNER_DIR");
   return given != nullptr && *given != '\0' ? std::filesystem::path(given) : own_folder();
+}
+
+// For tests of what a crash leaves (base/crash_point.h); empty: none.
+std::string crash_at() {
+  const char* const given = std::getenv("INSULA_CRASH_AT");
+  return given == nullptr ? std::string() : std::string(given);
 }
 
 std::uint64_t random_seed() {
@@ -129,6 +136,7 @@ fleet::ProcessOptions process_options(const config::Node& node, const cli::Argum
   options.object_idle_millis = static_cast<std::uint64_t>(node.object_idle_after.count());
   const char* const sandbox = std::getenv("INSULA_RUNNER_SANDBOX");
   options.is_sandboxed = !node.unsafe_no_sandbox || sandbox == nullptr || std::string_view(sandbox) != "0";
+  options.crash_at = crash_at();
   return options;
 }
 
@@ -208,6 +216,10 @@ int fail(Log& log, const Error& error) {
 
 int serve(const cli::Arguments& arguments, const config::Config& config, Log& log, const Clock& clock) {
   const config::Node& node = config.node;
+  if (const std::string points = crash_at(); !points.empty()) {
+    if (auto armed = arm_crash_points(points, CrashPointInfo::Process::Supervisor); !armed) return fail(log, armed.error());
+    log.warn("server.crashing", {{"at", points}, {"text", "INSULA_CRASH_AT is set: the server will end itself, as tests want"}});
+  }
   const auto data_lock = supervisor::lock_data(node.data_directory);
   if (!data_lock) return fail(log, data_lock.error());
   raise_descriptor_limit();
@@ -312,6 +324,10 @@ int run(std::span<const char* const> words) {
   }
   if (arguments->command == cli::Command::Version) {
     fmt::print("{}", cli::version_text());
+    return cli::kExitOk;
+  }
+  if (arguments->command == cli::Command::CrashPoints) {
+    fmt::print("{}", list_of_crash_points());
     return cli::kExitOk;
   }
   if (arguments->command == cli::Command::WorkflowsHelp) {

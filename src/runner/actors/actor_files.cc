@@ -13,6 +13,7 @@
 
 #include <sqlite3.h>
 
+#include "src/base/crash_point.h"
 #include "src/base/error.h"
 
 namespace insula::runner::actors {
@@ -72,6 +73,7 @@ int file_write(sqlite3_file* base, const void* from, int size, sqlite3_int64 off
         return failed(file, error, SQLITE_IOERR_WRITE);
       }
       file.files->log_end = std::max(file.files->log_end, at + bytes);
+      crash_point(CrashPoint::ActorLogWritten);
       return SQLITE_OK;
     }
   }
@@ -79,6 +81,7 @@ int file_write(sqlite3_file* base, const void* from, int size, sqlite3_int64 off
     return failed(file, error, SQLITE_IOERR_WRITE);
   }
   if (file.is_log) file.files->log_end = std::max(file.files->log_end, at + bytes);
+  if (!file.is_log) crash_point(CrashPoint::ActorPageMoved);
   return SQLITE_OK;
 }
 

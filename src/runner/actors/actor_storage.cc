@@ -8,6 +8,8 @@
 
 #include <sqlite3.h>
 
+#include "src/base/crash_point.h"
+
 namespace insula::runner::actors {
 namespace {
 
@@ -96,10 +98,12 @@ Result<> ActorStorage::delete_all(bool and_alarm) {
   sqlite3* const handle = connection_.handle();
   const int attached_max = sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 1);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_RESET_DATABASE, 1, nullptr);
+  crash_point(CrashPoint::ActorDeletingAll);
   auto emptied = connection_.run_own("VACUUM");
   sqlite3_db_config(handle, SQLITE_DBCONFIG_RESET_DATABASE, 0, nullptr);
   sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, attached_max);
   if (!emptied) return std::move(emptied).error();
+  crash_point(CrashPoint::ActorDeletedAll);
   committed_.fetch_add(1, std::memory_order_acq_rel);
   if (history_) history_->note_commit(connection_.log_frames, files_.now_ms);
   alarm_touched_ = true;
@@ -216,9 +220,13 @@ Result<Committed> ActorStorage::commit_now() {
     TRY(committed.alarm_ms, alarm());
   }
   const bool has_written = connection_.has_written();
-  if (has_written) session_.detach_cursors(SqlSession::Which::Writing);
+  if (has_written) {
+    session_.detach_cursors(SqlSession::Which::Writing);
+    crash_point(CrashPoint::ActorCommitting);
+  }
   TRY_VOID(connection_.commit());
   if (has_written) {
+    crash_point(CrashPoint::ActorCommitted);
     committed_.fetch_add(1, std::memory_order_acq_rel);
     if (history_) history_->note_commit(connection_.log_frames, files_.now_ms);
     if (log_bytes() >= options_.checkpoint_hard_bytes) TRY_VOID(checkpoint_now());

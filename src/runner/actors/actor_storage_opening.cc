@@ -8,6 +8,7 @@
 
 #include <sqlite3.h>
 
+#include "src/base/crash_point.h"
 #include "src/runner/actors/actor_storage.h"
 
 namespace insula::runner::actors {
@@ -146,7 +147,9 @@ Result<> ActorStorage::restore(Bookmark bookmark) {
   auto possible = history_->check(bookmark, 0);
   if (!possible) return {};  // it has become too old meanwhile; what is there stays
   connection_.close();
+  crash_point(CrashPoint::ActorRestoring);
   TRY(const std::uint32_t frames, history_->restore(bookmark, files_.log()));
+  crash_point(CrashPoint::ActorRestored);
   files_.log_was_empty = frames == 0;
   if (const int error = files_.log().size(files_.log_end)) return file_error(error, "cannot look at the log");
   connection_.note_undone();
@@ -163,6 +166,7 @@ Result<> ActorStorage::make_empty_database() {
   if (const int error = files_.database().write_at(page->data(), page->size(), 0)) {
     return file_error(error, "cannot write the database");
   }
+  crash_point(CrashPoint::ActorDatabaseMade);
   return {};
 }
 
@@ -206,6 +210,7 @@ Result<std::string> ActorStorage::restore_at_next_open(std::string_view text) {
   TRY_VOID(table_.set_metadata(KeyValueTable::Slot::Restore,
                                is_no_restore ? std::nullopt : std::optional<BytesView>(note)));
   TRY_VOID(commit_now());
+  crash_point(CrashPoint::ActorRestoreNoted);
   is_restore_due_ = !is_no_restore;
   return undo.text();
 }

@@ -5,6 +5,7 @@
 
 #include <sqlite3.h>
 
+#include "src/base/crash_point.h"
 #include "src/runner/actors/actor_storage.h"
 #include "src/sql/result_code.h"
 
@@ -22,11 +23,13 @@ Result<std::uint64_t> ActorStorage::sync() {
   }
   const std::uint64_t target = committed_sequence();
   if (durable_sequence() >= target) return durable_sequence();
+  crash_point(CrashPoint::ActorSyncing);
   if (database_needs_sync_.load(std::memory_order_acquire)) {
     if (const int error = files_.database().sync()) return poison(error, "cannot sync the database");
     database_needs_sync_.store(false, std::memory_order_release);
   }
   if (const int error = files_.log().sync()) return poison(error, "cannot sync the log");
+  crash_point(CrashPoint::ActorSynced);
   std::uint64_t before = durable_sequence();
   while (before < target && !durable_.compare_exchange_weak(before, target, std::memory_order_acq_rel)) {
   }
@@ -50,6 +53,7 @@ Result<> ActorStorage::checkpoint_now() {
     database_needs_sync_.store(false, std::memory_order_release);
   }
   const std::uint64_t target = committed_sequence();
+  crash_point(CrashPoint::ActorCheckpointing);
   if (history_) {
     auto archived = history_->archive(files_.database(), files_.log(), files_.now_ms);
     // Without this generation the older ones are of no use; without a word about that they would be wrong.
@@ -69,7 +73,9 @@ Result<> ActorStorage::checkpoint_now() {
     return sql::last_error(connection_.handle(), code).within("storage: cannot move the log into the database");
   }
   connection_.log_frames = 0;
+  crash_point(CrashPoint::ActorLogEmptied);
   if (const int error = files_.log().sync()) return poison(error, "cannot sync the log");
+  crash_point(CrashPoint::ActorCheckpointed);
   files_.log_was_empty = true;
   std::uint64_t before = durable_sequence();
   while (before < target && !durable_.compare_exchange_weak(before, target, std::memory_order_acq_rel)) {
@@ -78,6 +84,7 @@ Result<> ActorStorage::checkpoint_now() {
 }
 
 Result<> ActorStorage::close() {
+  crash_point(CrashPoint::ActorClosing);
   TRY_VOID(checkpoint());
   is_closed_ = true;
   return {};

@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 
+#include "src/base/crash_point.h"
 #include "src/runner/actors/actor_files.h"
 
 namespace insula::runner::actors {
@@ -201,6 +202,7 @@ Result<> History::give_up(std::int64_t now_ms) {
   // that ends here again.
   begin_anew(generation_ + 1, now_ms);
   if (const int error = file_->truncate(kRecordsStart)) return file_error(error, "cut");
+  crash_point(CrashPoint::ActorHistoryCut);
   return write_header();
 }
 
@@ -212,6 +214,7 @@ Result<> History::write_header() {
   slot.resize(kSlotBytes);
   const std::uint64_t offset = header_number_ % 2 * kSlotBytes;
   if (const int error = file_->write_at(slot.data(), slot.size(), offset)) return file_error(error, "write");
+  crash_point(CrashPoint::ActorHistoryHeaded);
   if (const int error = file_->sync()) return file_error(error, "sync");
   return {};
 }
@@ -270,7 +273,9 @@ Result<> History::archive(StorageFile& database, StorageFile& log, std::int64_t 
   if (const int error = file_->write_at(payload.data(), payload.size(), end_ + kRecordBytes)) {
     return file_error(error, "write");
   }
+  crash_point(CrashPoint::ActorHistoryWritten);
   if (const int error = file_->sync()) return file_error(error, "sync");
+  crash_point(CrashPoint::ActorHistorySynced);
   records_.push_back({end_ + kRecordBytes, payload.size(), generation_, now_ms, undo_pages, pages_before, redo.size(),
                       content.salts, payload_check, check, std::move(marks_)});
   end_ += kRecordBytes + payload.size();

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "src/base/crash_point.h"
 #include "src/runner/host/host.h"
 
 namespace insula::runner {
@@ -232,6 +233,7 @@ void Host::actor_alarm(std::uint32_t number, std::optional<std::int64_t> unix_ms
   engine.detail = detail;
   invoke.call = engine;
   send(invoke);
+  crash_point(CrashPoint::ActorAlarmTold);
 }
 
 // ---- The end
@@ -309,6 +311,7 @@ void Host::sync_main() {
           post(actor->worker, ActorBrokenEvent{job.actor, outcome.error});
         } else {
           actor->durable = std::max(actor->durable, outcome.durable);
+          crash_point(CrashPoint::ActorGateOpening);
           release_held(job.actor);
           actor = find_actor(job.actor);
           if (actor != nullptr && actor->notify != 0 && actor->notify <= actor->durable) {

@@ -20,6 +20,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "src/base/crash_point.h"
 #include "src/base/fd.h"
 #include "src/protocol/runner_options.h"
 #include "src/runner/host/host.h"
@@ -79,6 +80,8 @@ bool parse(int argc, char** argv, RunnerFlags& flags) {
       flags.host.blank_isolates = static_cast<unsigned>(value);
     } else if (take_flag(argument, protocol::kFlagSandbox, value, malformed)) {
       flags.sandbox = value != 0;
+    } else if (argument.starts_with(protocol::kFlagCrashAt)) {
+      malformed = !arm_crash_points(argument.substr(std::strlen(protocol::kFlagCrashAt)), CrashPointInfo::Process::Runner);
     } else {
       malformed = true;
     }

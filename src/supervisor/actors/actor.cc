@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "src/base/crash_point.h"
 #include "src/supervisor/actors/directory.h"
 
 namespace insula::actors {
@@ -170,6 +171,7 @@ void Actor::open(const std::shared_ptr<fleet::Session>& session, protocol::Worke
   frame.quota_bytes = startup_.quota_bytes;
   frame.depth = depth_;
   keeps_sockets_ = false;
+  crash_point(CrashPoint::ObjectOpening);
   session->send_open_actor(frame, startup_.carried, std::exchange(files_, {}));
   if (sockets_ != nullptr) sockets_->send_list(*session, actor);
   for (const auto& done : std::exchange(on_open_, {})) done(nullptr);
@@ -316,9 +318,12 @@ void Actor::detach_facet(const std::string& name) {
 
 void Actor::with_table(std::function<void(Result<FacetTable*>)> use) {
   INSULA_CHECK(!is_facet());
-  if (table_ != nullptr) return use(table_.get());
+  if (table_ != nullptr && !is_table_stale_) return use(table_.get());
   table_waiters_.push_back(std::move(use));
-  if (table_waiters_.size() > 1) return;
+  if (table_waiters_.size() == 1 && !is_table_stale_) read_table();
+}
+
+void Actor::read_table() {
   hold();
   const std::string space = "facets/" + space_ + "/" + id_;
   all_.store().list_entries(space, [self = shared_from_this(), space](Result<std::vector<storage::Entry>> entries) {
@@ -332,6 +337,22 @@ void Actor::with_table(std::function<void(Result<FacetTable*>)> use) {
       result = self->table_.get();
     }
     for (const auto& waiter : std::exchange(self->table_waiters_, {})) waiter(result);
+    self->release();
+  });
+}
+
+void Actor::write_table(storage::Batch batch, std::function<void(Result<>)> done) {
+  INSULA_CHECK(!is_facet());
+  // Another entry of this root would read the table while the store has yet to write it.
+  hold();
+  ++table_writes_;
+  all_.store().write(std::move(batch), [self = shared_from_this(), done = std::move(done)](Result<> written) {
+    if (!written) self->is_table_stale_ = true;
+    if (--self->table_writes_ == 0 && std::exchange(self->is_table_stale_, false)) {
+      self->table_.reset();
+      if (!self->table_waiters_.empty()) self->read_table();
+    }
+    done(std::move(written));
     self->release();
   });
 }

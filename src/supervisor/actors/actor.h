@@ -96,6 +96,8 @@ class Actor final : public fleet::Destination,
   void detach_facet(const std::string& name);
   // Of a root: its table, loaded from the store when it is first wanted.
   void with_table(std::function<void(Result<FacetTable*>)> use);
+  // Of a root: writes what became of its table. After a failure the table is read anew: it is ahead of the store.
+  void write_table(storage::Batch batch, std::function<void(Result<>)> done);
 
   // Opens it if it is not open; `done` hears when it is, or why it is not (null: it is).
   void when_open(std::function<void(const protocol::ErrorInfo*)> done);
@@ -151,6 +153,7 @@ class Actor final : public fleet::Destination,
   void become_absent(std::string_view reason, Fate fate);
   void tell_parent();
   void drop_if_unused();
+  void read_table();
 
   Directory& all_;
   const std::shared_ptr<Actor> parent_;
@@ -186,6 +189,8 @@ class Actor final : public fleet::Destination,
   std::map<std::string, std::shared_ptr<Actor>, std::less<>> facets_;
   std::map<std::string, std::shared_ptr<Meter>, std::less<>> meters_;
   std::unique_ptr<FacetTable> table_;  // of a root, once loaded
+  std::size_t table_writes_ = 0;       // under way
+  bool is_table_stale_ = false;        // one of them has failed: nobody uses it until they have all ended
   std::vector<std::function<void(Result<FacetTable*>)>> table_waiters_;
 };
 

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <vector>
 
+#include "src/base/crash_point.h"
+
 namespace insula::actors {
 namespace {
 
@@ -82,11 +84,13 @@ void Alarms::set(const std::string& object, std::optional<TimeMs> at, std::funct
     erase(object);
     return store_.write({storage::ClearAlarm{object}}, std::move(done));
   }
+  crash_point(CrashPoint::AlarmSetting);
   // The row may be overtaken by load() until it is written: so it is in memory even beyond the horizon until then.
   put(object, {*at, *at, 0});
   store_.write({storage::SetAlarm{{object, *at, 0}}},
                [this, object, at = *at, done = std::move(done), alive = std::weak_ptr<bool>(is_alive_)](Result<> result) {
                  if (alive.expired()) return;
+                 crash_point(CrashPoint::AlarmSet);
                  const auto found = by_object_.find(object);
                  if (found != by_object_.end() && found->second.due == at && at > horizon_) erase(object);
                  done(std::move(result));
@@ -125,6 +129,7 @@ void Alarms::ring_due() {
 
 void Alarms::ring(const std::string& object, const Pending& alarm) {
   running_[object] = {alarm, false};
+  crash_point(CrashPoint::AlarmRinging);
   bell_.ring({object, alarm.scheduled, now(), alarm.attempt},
              [this, object, alive = std::weak_ptr<bool>(is_alive_)](AlarmOutcome outcome) {
                if (!alive.expired()) on_done(object, outcome);
@@ -136,6 +141,7 @@ void Alarms::on_done(const std::string& object, AlarmOutcome outcome) {
   if (found == running_.end()) return;
   const Running ended = found->second;
   running_.erase(found);
+  crash_point(CrashPoint::AlarmAnswered);
   if (!ended.is_replaced) {
     switch (outcome) {
       case AlarmOutcome::Failed: again(object, ended, true); break;
@@ -164,6 +170,7 @@ void Alarms::again(const std::string& object, const Running& ended, bool is_coun
     failures = undone_[object]++;
   }
   next.due = now() + delay(failures);
+  crash_point(CrashPoint::AlarmAgain);
   put(object, next);
   store_.write({storage::SetAlarm{{object, next.due, next.attempt}}}, [](Result<>) {});
 }

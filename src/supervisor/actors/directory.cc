@@ -11,6 +11,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/json.hpp>
 
+#include "src/base/crash_point.h"
 #include "src/base/limits.h"
 #include "src/supervisor/actors/alarm_call.h"
 #include "src/supervisor/fleet/forwarded_call.h"
@@ -59,9 +60,11 @@ Result<std::unique_ptr<Directory>> Directory::create(World world, const std::fil
   TRY(auto plan, plan_migrations(workers, **classes, **migrated, random_uid));
   if (!plan.batch.empty()) {
     std::optional<Result<>> written;
+    crash_point(CrashPoint::ObjectsMigrating);
     world.store.write(std::move(plan.batch), [&](Result<> result) { written = std::move(result); });
     run_until(world.io, [&] { return written.has_value(); });
     TRY_VOID(*written);
+    crash_point(CrashPoint::ObjectsMigrated);
   }
   for (const std::string& note : plan.notes) world.log.info("objects.migrated", {{"text", note}});
   auto all = std::unique_ptr<Directory>(new Directory(world, std::move(files), seed));
@@ -228,8 +231,10 @@ void Directory::number_of(Actor& facet, std::function<void(Result<FacetTable::Nu
     if (!number) return use(number.error());
     // A number that a crash could take back might be given to another facet, with the files of this one.
     ++root->unsettled_;
-    world_.store.write(std::move(batch), [root, number = *number, use](Result<> written) {
+    crash_point(CrashPoint::FacetNumbering);
+    root->write_table(std::move(batch), [root, number = *number, use](Result<> written) {
       --root->unsettled_;
+      crash_point(CrashPoint::FacetNumbered);
       use(written ? Result<FacetTable::Number>(number) : Result<FacetTable::Number>(written.error()));
     });
   });

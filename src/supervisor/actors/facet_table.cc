@@ -65,8 +65,12 @@ FacetTable::Number FacetTable::take(Number parent, std::string_view name, storag
   numbers_.emplace(Key(parent, name), number);
   keys_.emplace(number, Key(parent, name));
   batch.push_back(storage::PutEntry{{space_, std::to_string(number), std::to_string(parent) + "/" + std::string(name)}});
-  batch.push_back(storage::PutEntry{{space_, std::string(kNext), std::to_string(next_)}});
+  batch.push_back(next_entry());
   return number;
+}
+
+storage::Write FacetTable::next_entry() const {
+  return storage::PutEntry{{space_, std::string(kNext), std::to_string(next_)}};
 }
 
 Result<FacetTable::Number> FacetTable::add(Number parent, std::string_view name, storage::Batch& batch) {

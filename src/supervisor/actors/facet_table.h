@@ -43,6 +43,8 @@ class FacetTable {
   // Errors: LimitExceeded.
   Result<std::vector<std::pair<Number, Number>>> clone(Number parent, std::string_view from, std::string_view to,
                                                        storage::Batch& batch);
+  // That no number given so far is ever given again.
+  storage::Write next_entry() const;
   std::size_t size() const noexcept { return numbers_.size(); }
 
  private:

@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include "src/base/crash_point.h"
 #include "src/base/limits.h"
 
 namespace insula::actors {
@@ -118,6 +119,7 @@ Result<std::vector<Fd>> ActorFiles::open_three(const Fd& folder, const ActorPath
     if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return problem(path, EACCES);
     if (files.empty() && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return problem(path, errno);
     files.push_back(std::move(file));
+    if ((flags & O_CREAT) != 0) crash_point(CrashPoint::ObjectFileMade);
   }
   return files;
 }
@@ -132,6 +134,7 @@ Result<std::vector<Fd>> ActorFiles::create_actor(const ActorPath& path) const {
   TRY(auto files, open_three(folder, path, O_CREAT));
   // The names must be on the disk before anything that is written to the files counts.
   if (::fsync(folder.get()) != 0) return problem(path, errno);
+  crash_point(CrashPoint::ObjectFilesMade);
   return files;
 }
 
@@ -144,6 +147,7 @@ Result<> ActorFiles::remove_actor(const ActorPath& path) const {
   // The database goes last: what is left after a crash is found by its name.
   for (auto ending = kEndings.rbegin(); ending != kEndings.rend(); ++ending) {
     if (::unlinkat(folder->get(), name_of(path, *ending).c_str(), 0) != 0 && errno != ENOENT) return problem(path, errno);
+    crash_point(CrashPoint::FacetFileRemoved);
   }
   if (::fsync(folder->get()) != 0) return problem(path, errno);
   return {};
@@ -166,6 +170,7 @@ Result<> ActorFiles::copy_actor(const ActorPath& from, const ActorPath& to) cons
     if (!out) return problem(to, errno);
     TRY_VOID(copy_bytes(in.get(), out.get()));
     if (::fsync(out.get()) != 0) return problem(to, errno);
+    crash_point(CrashPoint::FacetFileCopied);
   }
   if (::fsync(target.get()) != 0) return problem(to, errno);
   return {};

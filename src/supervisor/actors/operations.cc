@@ -9,6 +9,7 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "src/base/crash_point.h"
 #include "src/supervisor/actors/directory.h"
 
 namespace insula::actors {
@@ -110,10 +111,12 @@ void Directory::forget_files(Actor& root, const std::vector<FacetTable::Number>&
     batch.push_back(storage::ClearAlarm{names.back()});
     batch.push_back(storage::PutEntry{{std::string(kRubbishSpace), names.back(), ""}});
   }
-  world_.store.write(std::move(batch), [this, names = std::move(names), done = std::move(done),
-                                        alive = std::weak_ptr<bool>(is_alive_)](Result<> written) {
+  crash_point(CrashPoint::FacetDeleting);
+  root.write_table(std::move(batch), [this, names = std::move(names), done = std::move(done),
+                                      alive = std::weak_ptr<bool>(is_alive_)](Result<> written) {
     if (alive.expired()) return;
     if (written) {
+      crash_point(CrashPoint::FacetDeleted);
       for (const std::string& name : names) remove_rubbish(name);
     }
     done(std::move(written));
@@ -135,6 +138,7 @@ void Directory::remove_rubbish(const std::string& name) {
   on_disk([this, path, name] { return path ? files_.remove_actor(*path) : files_.remove_space(name); },
           [this, name](Result<> removed) {
             if (!removed) return report(removed.error());
+            crash_point(CrashPoint::FacetFilesRemoved);
             world_.store.write({storage::DeleteEntry{std::string(kRubbishSpace), name}}, [](Result<>) {});
           });
 }
@@ -196,21 +200,41 @@ void Directory::copy_facet(const std::shared_ptr<Actor>& parent, const std::stri
     const auto copies = (*table)->clone(parent->number(), from, to, *batch);
     if (!copies) return done(copies.error());
     if (copies->empty()) return done({});
+    // Only a whole copy gets its name in the store. What a crash leaves before that is rubbish, and its numbers are taken:
+    // they might be given to another facet otherwise, with these files.
+    storage::Batch reserved{(*table)->next_entry()};
+    for (const auto& [old_number, new_number] : *copies) {
+      const std::string name = fmt::format("{}/{}/{}", root->space(), root->id(), new_number);
+      reserved.push_back(storage::PutEntry{{std::string(kRubbishSpace), name, ""}});
+      batch->push_back(storage::DeleteEntry{std::string(kRubbishSpace), name});
+    }
     const auto copy_all = [this, root, copies = *copies]() -> Result<> {
       for (const auto& [old_number, new_number] : copies) {
         TRY_VOID(files_.copy_actor({root->space(), root->id(), old_number}, {root->space(), root->id(), new_number}));
       }
       return {};
     };
-    on_disk(copy_all, [this, root, parent, to, batch, done](Result<> copied) {
-      // Only a whole copy gets its name in the store.
-      if (copied) return world_.store.write(std::move(*batch), done);
-      report(copied.error());
-      root->with_table([this, root, parent, to, done, error = copied.error()](Result<FacetTable*> table_again) {
+    const auto forget_copy = [this, root, parent, to, done](const Error& error) {
+      report(error);
+      root->with_table([this, root, parent, to, done, error](Result<FacetTable*> table_again) {
         if (!table_again) return done(error);
         storage::Batch undo;
         const auto gone = (*table_again)->remove(parent->number(), to, undo);
         forget_files(*root, gone, std::move(undo), [done, error](Result<>) { done(error); });
+      });
+    };
+    root->write_table(std::move(reserved), [this, root, batch, done, copy_all, forget_copy,
+                                            alive = std::weak_ptr<bool>(is_alive_)](Result<> written) {
+      if (alive.expired()) return;
+      if (!written) return done(std::move(written));
+      crash_point(CrashPoint::FacetCloning);
+      on_disk(copy_all, [root, batch, done, forget_copy](Result<> copied) {
+        if (!copied) return forget_copy(copied.error());
+        crash_point(CrashPoint::FacetCopied);
+        root->write_table(std::move(*batch), [done](Result<> named) {
+          crash_point(CrashPoint::FacetCloned);
+          done(std::move(named));
+        });
       });
     });
   });

@@ -21,6 +21,7 @@
 
 #include <fmt/format.h>
 
+#include "src/base/crash_point.h"
 #include "src/protocol/runner_options.h"
 #include "src/sandbox/sandbox.h"
 
@@ -73,7 +74,8 @@ class BoardPage {
 
 class SpawnedProcess final : public RunnerProcess {
  public:
-  SpawnedProcess(sandbox::Child child, BoardPage board) : child_(std::move(child)), board_(std::move(board)) {
+  SpawnedProcess(sandbox::Child child, BoardPage board, std::shared_ptr<bool> has_crashed)
+      : child_(std::move(child)), board_(std::move(board)), has_crashed_(std::move(has_crashed)) {
     const std::string path = fmt::format("/proc/{}/statm", child_.pid);
     statm_ = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   }
@@ -119,11 +121,13 @@ class SpawnedProcess final : public RunnerProcess {
       exit_ = Exit{};  // not ours to wait for: there is nothing to learn
     } else if (info.si_pid != 0) {
       exit_ = info.si_code == CLD_EXITED ? Exit{info.si_status, 0} : Exit{-1, info.si_status};
+      if (exit_->code == kExitCrashPoint) *has_crashed_ = true;
     }
   }
 
   sandbox::Child child_;
   BoardPage board_;
+  const std::shared_ptr<bool> has_crashed_;
   Fd statm_;
   std::optional<Exit> exit_;
 };
@@ -168,13 +172,15 @@ Result<StartedRunner> ProcessStarter::start() {
       protocol::kFlagParallel + std::to_string(options_.parallel),
       std::string(protocol::kFlagSandbox) + (options_.is_sandboxed ? "1" : "0"),
   };
+  if (!options_.crash_at.empty() && !*has_crashed_) spawn.arguments.push_back(protocol::kFlagCrashAt + options_.crash_at);
   spawn.environment = {"LD_PRELOAD=" INSULA_SANITIZER_RUNTIME + options_.library.string(), "TZ=UTC"};
   spawn.fds = {{theirs.get(), protocol::kRunnerSocketFd},
                {board.fd(), protocol::kRunnerBoardFd},
                {snapshot_.get(), protocol::kRunnerSnapshotFd}};
   spawn.want_namespaces = options_.is_sandboxed;
   TRY(auto child, sandbox::spawn(spawn));
-  return StartedRunner{std::make_unique<SpawnedProcess>(std::move(child), std::move(board)), std::move(ours)};
+  return StartedRunner{std::make_unique<SpawnedProcess>(std::move(child), std::move(board), has_crashed_),
+                       std::move(ours)};
 }
 
 }  // namespace insula::fleet

@@ -59,6 +59,7 @@ struct ProcessOptions {
   std::uint64_t object_idle_millis = 10000;
   unsigned parallel = 1;  // isolates of one runner that may run at the same time
   bool is_sandboxed = true;
+  std::string crash_at;  // for tests: base/crash_point.h
 };
 
 class ProcessStarter final : public RunnerStarter {
@@ -72,6 +73,7 @@ class ProcessStarter final : public RunnerStarter {
 
   const ProcessOptions options_;
   const Fd snapshot_;
+  const std::shared_ptr<bool> has_crashed_ = std::make_shared<bool>(false);  // a runner, at a crash point
 };
 
 }  // namespace insula::fleet

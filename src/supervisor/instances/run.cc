@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "src/base/crash_point.h"
 #include "src/supervisor/fleet/session.h"
 #include "src/supervisor/instances/schedules.h"
 
@@ -297,6 +298,7 @@ Run::Call* Run::listen(const Asked& asked) {
 }
 
 void Run::ask_step(Asked& asked) {
+  crash_point(CrashPoint::WorkflowStepAsked);
   const json::object& detail = asked.detail;
   durable::StepAsked step;
   step.epoch = epoch_;
@@ -337,6 +339,7 @@ void Run::ask_step(Asked& asked) {
 void Run::end_attempt(Asked& asked) {
   const std::string how = text_of(asked.detail, "how");
   Call* const call = listen(asked);
+  crash_point(CrashPoint::WorkflowAttemptEnded);
   if (call == nullptr || how == "late") return;  // then the engine's own timer decides
   durable::AttemptEnded ended;
   ended.call = count_of(asked.detail, "call");
@@ -380,6 +383,7 @@ void Run::report_attempt(const Call& call, durable::AttemptEnded ended) {
 void Run::end(Asked& asked) {
   if (end_question_) return answer_lost(asked.answer, "This Workflow run has ended already.");
   end_question_ = asked.answer;
+  crash_point(CrashPoint::WorkflowRunEnded);
   if (text_of(asked.detail, "how") == "returned") {
     return report(durable::RunReturned{epoch_, durable::Value::inline_of(std::move(asked.payload))});
   }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "src/base/crash_point.h"
+
 namespace insula::workflow {
 namespace {
 
@@ -110,13 +112,7 @@ void Engine::take(Resident& instance, durable::Reaction& reaction) {
   const auto first = instance.machine.records() - reaction.records.size() + 1;
   if (instance.pending.empty()) instance.pending_first = first;
   for (auto& record : reaction.records) {
-    if (record.type == durable::RecordType::Completed || record.type == durable::RecordType::Finished) {
-      encode(record, instance.outcome);
-      instance.ended_at = record.at;
-    } else if (record.type == durable::RecordType::RestartedFrom) {
-      instance.outcome.clear();
-      instance.ended_at = 0;
-    }
+    note_end(instance, record);
     encode(record, instance.pending);
   }
   if (reaction.wipes_history) {
@@ -145,6 +141,17 @@ void Engine::take(Resident& instance, durable::Reaction& reaction) {
     } else {
       perform(instance, action);
     }
+  }
+}
+
+// What the row says of an instance that has ended.
+void Engine::note_end(Resident& instance, const durable::Record& record) {
+  if (record.type == durable::RecordType::Completed || record.type == durable::RecordType::Finished) {
+    encode(record, instance.outcome);
+    instance.ended_at = record.at;
+  } else if (record.type == durable::RecordType::RestartedFrom) {
+    instance.outcome.clear();
+    instance.ended_at = 0;
   }
 }
 
@@ -239,13 +246,20 @@ void Engine::perform(Resident& instance, durable::Action& action) {
     Resident& of;
     InstanceRef named;
     void operator()(durable::StartRun& start) const {
+      crash_point(CrashPoint::WorkflowRunStarting);
       RunStart run = engine.run_start(of, start);
       run.params = of.machine.params().bytes;
       engine.runs_.start(std::move(run));
     }
     void operator()(durable::ReleaseRun& release) const { engine.runs_.release(named, release.epoch); }
-    void operator()(durable::AnswerStep& answer) const { engine.runs_.answer(named, std::move(answer)); }
-    void operator()(durable::InvokeStep& invoke) const { engine.runs_.invoke(named, std::move(invoke)); }
+    void operator()(durable::AnswerStep& answer) const {
+      crash_point(CrashPoint::WorkflowStepAnswering);
+      engine.runs_.answer(named, std::move(answer));
+    }
+    void operator()(durable::InvokeStep& invoke) const {
+      crash_point(CrashPoint::WorkflowStepInvoking);
+      engine.runs_.invoke(named, std::move(invoke));
+    }
     void operator()(durable::ComputeDelay& compute) const { engine.runs_.compute_delay(named, std::move(compute)); }
     void operator()(durable::InvokeRollback& invoke) const { engine.runs_.invoke_rollback(named, std::move(invoke)); }
     void operator()(durable::Notice& notice) const { engine.runs_.notice(named, notice.text); }
@@ -316,6 +330,7 @@ void Engine::tick() {
     timers_.erase(timers_.begin());
     if (auto* const instance = resident(ref)) {
       instance->timer = 0;
+      crash_point(CrashPoint::WorkflowTimerFired);
       handle(*instance, durable::TimerFired{}, nullptr);
     } else {
       load(ref, [](Result<Resident*>) {});
@@ -365,6 +380,7 @@ void Engine::wake_due() {
                            cursor_due_ = row.due;
                            cursor_ref_ = row.ref;
                            if (!residents_.contains(row.ref)) {
+                             crash_point(CrashPoint::WorkflowRowDue);
                              enqueue(row.ref, scheduler_.key(row.workflow, row.fairness_key), true);
                            }
                          }
@@ -383,6 +399,7 @@ void Engine::expire() {
     is_expiring_ = false;
     if (!refs) return;
     for (const auto ref : *refs) {
+      crash_point(CrashPoint::WorkflowExpiring);
       if (!residents_.contains(ref) && !loading_.contains(ref)) store_.write({storage::DeleteInstance{ref}}, nullptr);
     }
     if (refs->size() == kExpiryRows) next_expiry_ = now_ms() + 1'000;

@@ -206,6 +206,7 @@ class Engine {
   // engine.cc
   void handle(Resident& instance, durable::Happening what, Done<> done);
   void settle(Resident& instance);
+  static void note_end(Resident& instance, const durable::Record& record);
   void take(Resident& instance, durable::Reaction& reaction);
   void perform(Resident& instance, durable::Action& action);
   RunStart run_start(const Resident& instance, const durable::StartRun& start) const;

@@ -3,6 +3,7 @@
 // Engine: what bindings and operators ask for.
 #include <algorithm>
 
+#include "src/base/crash_point.h"
 #include "src/supervisor/workflow/engine.h"
 
 namespace insula::workflow {
@@ -52,10 +53,12 @@ void Engine::create(NewInstance instance, Done<InstanceRef> done) {
   batch.emplace_back(storage::InsertInstance{std::move(row)});
   for (auto& value : reaction.values) batch.emplace_back(storage::PutValue{ref, value.number, std::move(value.bytes)});
   ++making_[instance.workflow];
+  crash_point(CrashPoint::WorkflowCreating);
   store_.write(std::move(batch), [this, alive = alive_, ref, key, workflow = instance.workflow,
                                   done = std::move(done)](Result<> result) {
     if (!*alive) return;
     --making_[workflow];
+    crash_point(CrashPoint::WorkflowCreated);
     if (!result) {
       if (result.error().code() != ErrorCode::Conflict) return done(result.error());
       return done(Error(ErrorCode::Conflict, "instance.already_exists"));
@@ -97,6 +100,7 @@ void Engine::find_out(InstanceName name, Done<> done) {
 void Engine::operate(InstanceName name, durable::Happening what, Done<> done) {
   find(std::move(name), [this, what = std::move(what), done = std::move(done)](Result<Resident*> found) mutable {
     if (!found) return done(found.error());
+    crash_point(CrashPoint::WorkflowOperated);
     handle(**found, std::move(what), std::move(done));
   });
 }
@@ -118,6 +122,7 @@ void Engine::remove(InstanceName name, Done<> done) {
     // A write under way is in the queue before the deletion; its answer finds nobody.
     instance.row.due = 0;
     erase(instance);
+    crash_point(CrashPoint::WorkflowRemoving);
     store_.write({storage::DeleteInstance{ref}}, [done](Result<> result) { done(std::move(result)); });
   });
 }

@@ -3,6 +3,7 @@
 // Engine: how instances come into memory, are written, and leave it.
 #include <algorithm>
 
+#include "src/base/crash_point.h"
 #include "src/supervisor/workflow/engine.h"
 
 namespace insula::workflow {
@@ -50,6 +51,7 @@ void Engine::loaded(InstanceRef ref, Result<storage::StoredInstance> stored) {
   auto& instance = **revived;
   names_.emplace(key_of(instance.row.workflow, instance.row.id), ref);
   residents_.emplace(ref, *std::move(revived));
+  crash_point(CrashPoint::WorkflowLoaded);
 
   // Whatever ran in another life is over; whatever has become due is due.
   for (auto what : {durable::Happening(durable::Recovered{}), durable::Happening(durable::TimerFired{})}) {
@@ -66,20 +68,23 @@ Result<std::unique_ptr<Engine::Resident>> Engine::revive(storage::StoredInstance
   auto instance = std::make_unique<Resident>(std::move(stored.row), settings_of(stored.row.workflow));
   auto& row = instance->row;
   const auto context = "workflow \"" + row.workflow + "\", instance \"" + row.id + "\"";
-  const auto apply = [&](BytesView bytes) -> Result<> {
+  instance->outcome = row.outcome;
+  instance->ended_at = row.ended_at;
+  const auto apply = [&](BytesView bytes, bool is_news) -> Result<> {
     while (!bytes.empty()) {
       auto record = durable::decode(bytes);
       if (!record) return record.error().within(context);
       if (auto applied = instance->machine.apply(*record); !applied) return applied.error().within(context);
+      if (is_news) note_end(*instance, *record);
     }
     return {};
   };
-  for (const auto& part : stored.history) TRY_VOID(apply(part));
+  for (const auto& part : stored.history) TRY_VOID(apply(part, false));
   const auto logged = recovered_.find(row.ref);
   if (logged != recovered_.end()) {
     for (auto& entry : logged->second) {
       if (entry.first_record <= row.records) continue;  // it is in the history, or void
-      TRY_VOID(apply(entry.bytes));
+      TRY_VOID(apply(entry.bytes, true));  // the row does not know of it
       if (instance->logged.empty()) instance->logged_first = entry.first_record;
       instance->logged += entry.bytes;
     }
@@ -91,8 +96,6 @@ Result<std::unique_ptr<Engine::Resident>> Engine::revive(storage::StoredInstance
     instance->machine.reserve_values(row.next_value - next);
   }
   instance->durable = instance->machine.records();
-  instance->outcome = row.outcome;
-  instance->ended_at = row.ended_at;
   instance->key = scheduler_.key(row.workflow, row.fairness_key);
   return instance;
 }
@@ -117,6 +120,7 @@ void Engine::write(Resident& instance) {
       storage::AppendLog{next_sequence_++, ref, instance.pending_first, std::exchange(instance.pending, {})});
   instance.is_writing = true;
   const auto records = instance.machine.records();
+  crash_point(CrashPoint::WorkflowJournalling);
   store_.write(std::move(batch), [this, alive = alive_, ref, records](Result<> result) {
     if (*alive) written(ref, records, std::move(result));
   });
@@ -128,6 +132,7 @@ void Engine::written(InstanceRef ref, std::uint64_t records, Result<> result) {
   instance->is_writing = false;
   if (!result) return drop(*instance, result.error());
   instance->durable = records;
+  crash_point(CrashPoint::WorkflowJournalled);
   const auto before = std::exchange(instance->logged_durable, instance->logged.size());
   publish(*instance, BytesView(instance->logged).substr(before));
   tell_waiters(*instance);
@@ -193,6 +198,7 @@ bool Engine::move_to_history(Resident& instance, bool and_unload) {
   instance.row.ended_at = row.ended_at;
   batch.emplace_back(std::move(row));
   instance.is_writing = true;
+  crash_point(CrashPoint::WorkflowMoving);
   store_.write(std::move(batch), [this, alive = alive_, ref, records = instance.machine.records(), bytes,
                                   and_unload](Result<> result) {
     if (*alive) moved(ref, records, bytes, and_unload, std::move(result));
@@ -206,6 +212,7 @@ void Engine::moved(InstanceRef ref, std::uint64_t records, std::size_t bytes, bo
   instance->is_writing = false;
   if (!result) return drop(*instance, result.error());
   instance->durable = std::max(instance->durable, records);
+  crash_point(CrashPoint::WorkflowMoved);
   publish(*instance, BytesView(instance->logged).substr(0, bytes).substr(instance->logged_durable));
   instance->logged.erase(0, bytes);
   instance->logged_durable = 0;
@@ -269,6 +276,7 @@ void Engine::trim_log() {
   const auto below = floors_.empty() ? next_sequence_ : floors_.begin()->first;
   if (below >= trimmed_ + kTrimEvery || (floors_.empty() && below > trimmed_)) {
     trimmed_ = below;
+    crash_point(CrashPoint::WorkflowTrimming);
     store_.write({storage::TrimLog{below}}, nullptr);
   }
   if (floors_.empty() || next_sequence_ - floors_.begin()->first < options_.log_entries_max) return;
