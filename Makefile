@@ -4,6 +4,7 @@
 #                                                            or another: make run EXAMPLE=app-builder
 # make test    all tests; ends in one line      make bench   against the peer, into docs/benchmarks.md
 # make setup   what the others need             make format  C++ sources        make clean
+# make faults  ends processes ROUNDS (3000) times at every crash point and at random
 # make bench-workflows   against miniflare and Restate, into docs/benchmarks-workflows.md
 # make bench-sleepers    what a million sleeping workflow instances cost; COUNT=n
 #
@@ -11,7 +12,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build run test bench bench-workflows bench-sleepers setup format clean
+.PHONY: build run test faults bench bench-workflows bench-sleepers setup format clean
 
 JOBS ?= 2
 LISTEN ?= 127.0.0.1:8787
@@ -46,6 +47,13 @@ run: setup
 
 test: build
 	@$(node) tools/test.ts $(SUITES)
+
+# Processes are ended at every crash point and at random, thousands of times; a failure prints the seed that brings it back.
+ROUNDS ?= 3000
+faults: build
+	@INSULA_CRASH_ROUNDS=$$(( $(ROUNDS) / 30 + 1 )) build/insula_runner_actors_test --gtest_brief=1 --gtest_filter='CrashPoints.*'
+	@INSULA_CRASH_ROUNDS=$$(( $(ROUNDS) / 10 + 1 )) build/insula_storage_test --gtest_brief=1 --gtest_filter='CrashPoints.*'
+	@INSULA_FAULT_ROUNDS=$(ROUNDS) $(node) --test --test-timeout=86400000 tests/faults/crash_points.test.ts
 
 bench: build
 	@tools/setup bench

@@ -5,17 +5,16 @@
 //
 // INSULA_FAULT_ROUNDS: how often everything is killed (6). INSULA_FAULT_SEED: of the moments, printed by a failure.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
+import { Effects } from '../support/effects.ts';
 import { closeConnections } from '../support/http_client.ts';
 import { Insula } from '../support/insula.ts';
+import { randomness } from '../support/randomness.ts';
 import { until } from '../support/until.ts';
 import type { WorkerSpec } from '../support/worker_spec.ts';
 import { waitForStatus, workflowWorker } from '../support/workflows.ts';
@@ -24,51 +23,6 @@ const rounds = Number(process.env.INSULA_FAULT_ROUNDS ?? 6);
 const seed = Number(process.env.INSULA_FAULT_SEED ?? Date.now() % 1000000);
 const kInstances = 200;
 const kSteps = 5;
-
-// The world that steps have effects on. It says how often a step has run, which is what the step returns; and a step
-// comes with what the ones before it have returned.
-class Effects {
-  readonly problems: string[] = [];
-  readonly #runs = new Map<string, number>();
-  readonly #known = new Map<string, number[]>(); // by instance: results that a later step has seen
-  readonly #server: Server;
-  total = 0;
-
-  private constructor() {
-    this.#server = createServer((request, response) => {
-      const url = new URL(request.url!, 'http://x');
-      const id = url.searchParams.get('id')!;
-      const results = JSON.parse(url.searchParams.get('results')!) as number[];
-      response.end(String(this.#note(id, results)));
-    });
-  }
-  static async start(): Promise<Effects> {
-    const effects = new Effects();
-    effects.#server.listen(0, '127.0.0.1');
-    await once(effects.#server, 'listening');
-    return effects;
-  }
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-  #note(id: string, results: number[]): number {
-    ++this.total;
-    const known = this.#known.get(id) ?? [];
-    for (const [index, result] of known.entries()) {
-      if (index >= results.length) this.problems.push(`${id}: step ${index} ran again after it was finished`);
-      else if (results[index] !== result) this.problems.push(`${id}: step ${index} returned ${result}, and then ${results[index]}`);
-    }
-    if (results.length > known.length) this.#known.set(id, results);
-    const key = `${id}/${results.length}`;
-    const run = (this.#runs.get(key) ?? 0) + 1;
-    this.#runs.set(key, run);
-    return run;
-  }
-  [Symbol.dispose](): void {
-    this.#server.closeAllConnections();
-    this.#server.close();
-  }
-}
 
 function worker(effects: Effects): WorkerSpec {
   return workflowWorker(`
@@ -81,14 +35,6 @@ function worker(effects: Effects): WorkerSpec {
       await step.sleep('nap', 500);
     }
     return results.length;`, { vars: { EFFECTS: effects.url }, limits: { cpu_ms: 300000, subrequests: 1000000 } });
-}
-
-function randomness(from: number): () => number {
-  let state = from;
-  return () => {
-    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
-    return state / 0x7fffffff;
-  };
 }
 
 const ids = Array.from({ length: kInstances }, (_, index) => `i${index}`);

@@ -44,13 +44,18 @@ export class Insula extends ServerProcess {
   static async start(workers: WorkerSpec | WorkerSpec[], options: InsulaOptions = {}): Promise<Insula> {
     const insula = Insula.spawn([workers].flat(), options);
     try {
-      const { url } = await insula.log.wait('server.listening', () => true, { within: options.readyWithin ?? 20000 });
-      insula.#url = String(url).replace(/\/$/, '');
+      await insula.listening(options.readyWithin);
     } catch (error) {
       await insula.stop();
       throw error;
     }
     return insula;
+  }
+
+  // Rejects when the program ends before that.
+  async listening(within = 20000): Promise<void> {
+    const { url } = await this.log.wait('server.listening', () => true, { within });
+    this.#url = String(url).replace(/\/$/, '');
   }
 
   get url(): string {

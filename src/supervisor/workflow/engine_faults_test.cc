@@ -145,7 +145,11 @@ TEST(EngineFaults, CrashesAndRefusedWritesLoseNothingThatAnybodyWasTold) {
           if (!page) return;
           for (const auto& one : *page) {
             EXPECT_NE(one.status, Status::Errored) << one.id << ": " << one.failure->message;
-            if (one.status == Status::Complete) ++complete;
+            if (one.status != Status::Complete) continue;
+            ++complete;
+            // A row whose end is not known would be gone with the next look for what has expired.
+            EXPECT_GT(one.ended_at, 0) << one.id;
+            EXPECT_TRUE(one.output.has_value()) << one.id;
           }
         });
       };
