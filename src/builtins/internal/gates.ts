@@ -15,8 +15,9 @@ export interface Gate {
 
 // The actor behind it.
 export interface Owner {
-  // Sources of Workers that it may load (runtime/loader.ts): they live as long as it does.
-  readonly sources: number[];
+  // A source of a Worker that it may load (runtime/loader.ts) has come, or can be named by none of its values any more.
+  sourceCame(source: number): void;
+  sourceUnnamed(source: number): void;
   // One of its invocations that is not over, or the last one.
   readonly invocation: number;
 }

@@ -78,6 +78,8 @@ export const mapGet = uncurry(Map.prototype.get as (this: Map<unknown, unknown>,
   key: K,
 ) => V | undefined;
 export const mapSet = uncurry(Map.prototype.set as (this: Map<unknown, unknown>, k: unknown, v: unknown) => unknown);
+export const mapHas = uncurry(Map.prototype.has as (this: Map<unknown, unknown>, key: unknown) => boolean);
+export const mapSize: (self: ReadonlyMap<unknown, unknown>) => number = getterOf(Map.prototype, "size");
 export const mapDelete = uncurry(Map.prototype.delete as (this: Map<unknown, unknown>, key: unknown) => boolean);
 export const mapForEach = uncurry(
   Map.prototype.forEach as unknown as (this: Map<unknown, unknown>, visit: (value: never, key: never) => void) => void,
@@ -86,6 +88,16 @@ export const weakMapGet = uncurry(WeakMap.prototype.get as (this: WeakMap<object
 export const weakMapSet = uncurry(
   WeakMap.prototype.set as (this: WeakMap<object, unknown>, key: object, value: unknown) => unknown,
 );
+
+export const SafeWeakRef = WeakRef;
+export const weakRefGet = uncurry(WeakRef.prototype.deref as (this: WeakRef<object>) => unknown) as <T extends object>(
+  self: WeakRef<T>,
+) => T | undefined;
+// One made for the snapshot would not live: to be made at first use.
+export const SafeFinalizationRegistry = FinalizationRegistry;
+export const watchForEnd = uncurry(
+  FinalizationRegistry.prototype.register as (this: FinalizationRegistry<unknown>, of: object, held: unknown) => void,
+) as <T>(self: FinalizationRegistry<T>, of: object, held: T) => void;
 
 export const promiseThen = uncurry(
   Promise.prototype.then as (

@@ -32,6 +32,7 @@ export interface Target {
   props: Packed | undefined;
   cpuMs: number;
   subRequests: number;
+  keeps?: object;  // what must not be collected before it
 }
 
 interface Pending {

@@ -6,7 +6,9 @@
 import { badArgument, badField, illegalConstructor, illegalInvocation } from "../internal/errors.ts";
 import { isObject, toText } from "../internal/convert.ts";
 import { gateHere, type Owner } from "../internal/gates.ts";
-import { mapDelete, mapGet, mapSet, promiseResolve, promiseThen, SafeMap } from "../internal/intrinsics.ts";
+import {
+  mapDelete, mapGet, mapSet, promiseResolve, promiseThen, SafeFinalizationRegistry, SafeMap, watchForEnd,
+} from "../internal/intrinsics.ts";
 import { webClass } from "../internal/web_class.ts";
 import { queueMicrotask } from "../web/timers.ts";
 import type { Target } from "./calls.ts";
@@ -24,9 +26,11 @@ interface Source {
   asked: number;  // the request of the host that the callback has not answered yet; 0: none
 }
 
-// By number, until the invocation that gave them ends: the host asks with NeedCode.
+// By number, until the invocation that gave them ends: the host asks with NeedCode. Those of an actor last until no stub
+// leads to them, for what it loads may be in use in all its later invocations.
 const sources = new SafeMap<number, Source>();
 const sourcesOf = new SafeMap<number, number[]>();  // by invocation
+let unnamed: FinalizationRegistry<{ owner: Owner; source: number }> | undefined;
 let lastSource = 0;
 let lastAnonymous = 0;
 
@@ -53,8 +57,9 @@ export class WorkerLoader {
     const isAnonymous = id === null || id === undefined;
     const entry: Entry = {
       loader: this.#capability, id: isAnonymous ? "" : toText(id), anonymous: isAnonymous ? ++lastAnonymous : 0,
-      source: addSource(callback as () => unknown, null), used: false,
+      source: 0, used: false,
     };
+    addSource(entry, callback as () => unknown, null);
     // The callback is asked for even when nobody calls the stub. A call that goes out first asks by itself.
     queueMicrotask(() => {
       if (entry.used) return;
@@ -66,9 +71,8 @@ export class WorkerLoader {
 
   load(code: unknown): WorkerStub {
     const packed = packCode(code);
-    const entry: Entry = {
-      loader: this.#capability, id: "", anonymous: ++lastAnonymous, source: addSource(null, packed), used: false,
-    };
+    const entry: Entry = { loader: this.#capability, id: "", anonymous: ++lastAnonymous, source: 0, used: false };
+    addSource(entry, null, packed);
     return new WorkerStub(token, entry);
   }
 }
@@ -111,7 +115,7 @@ export class WorkerStub {
     const target: Target = {
       kind: 1, capability: entry.loader, id: entry.id, anonymous: entry.anonymous, source: entry.source,
       entrypoint: name === null || name === undefined ? "" : toText(name), props: undefined,
-      cpuMs: toLimit(limits?.cpuMs), subRequests: toLimit(limits?.subRequests),
+      cpuMs: toLimit(limits?.cpuMs), subRequests: toLimit(limits?.subRequests), keeps: entry,
     };
     if (props !== undefined) target.props = parts.rpc().packKept(target, props);
     return target;
@@ -154,16 +158,19 @@ export function toLimit(value: unknown): number {
   return number >= 1 ? Math.min(Math.floor(number), 0x7fffffff) : 1;
 }
 
-function addSource(callback: (() => unknown) | null, code: PackedCode | null): number {
+function addSource(entry: Entry, callback: (() => unknown) | null, code: PackedCode | null): void {
   const invocation = native.invocation();
   const source = ++lastSource;
   const owner = gateHere()?.owner;
+  entry.source = source;
   mapSet(sources, source, { invocation, owner, callback, code, asked: 0 });
   if (owner !== undefined) {
-    owner.sources[owner.sources.length] = source;
-    return source;
+    owner.sourceCame(source);
+    unnamed ??= new SafeFinalizationRegistry(({ owner, source }) => owner.sourceUnnamed(source));
+    watchForEnd(unnamed, entry, { owner, source });
+    return;
   }
-  if (invocation === 0) return source;
+  if (invocation === 0) return;
   const others = mapGet(sourcesOf, invocation);
   if (others === undefined) {
     mapSet(sourcesOf, invocation, [source]);
@@ -171,7 +178,6 @@ function addSource(callback: (() => unknown) | null, code: PackedCode | null): n
   } else {
     others.push(source);
   }
-  return source;
 }
 
 export function forgetSourcesOf(invocation: number): void {
@@ -181,13 +187,15 @@ export function forgetSourcesOf(invocation: number): void {
   forgetSources(numbers);
 }
 
-export function forgetSources(numbers: readonly number[]): void {
-  for (let i = 0; i < numbers.length; i++) {
-    const source = mapGet(sources, numbers[i]!);
-    mapDelete(sources, numbers[i]!);
-    // What its callback waits for ends with the invocation: it may never say a word.
-    if (source !== undefined && source.asked !== 0) refuseEnded(take(source));
-  }
+function forgetSources(numbers: readonly number[]): void {
+  for (let i = 0; i < numbers.length; i++) forgetSource(numbers[i]!);
+}
+
+export function forgetSource(number: number): void {
+  const source = mapGet(sources, number);
+  mapDelete(sources, number);
+  // What its callback waits for ends with the invocation: it may never say a word.
+  if (source !== undefined && source.asked !== 0) refuseEnded(take(source));
 }
 
 // The request that the source has to answer; whatever it says later is not heard.
@@ -241,4 +249,4 @@ function provide(request: number, code: PackedCode): void {
     code.blocked, code.cpuMs, code.subRequests, code.outbound, code.tails);
 }
 
-adoptLoader({ forgetSources, forgetSourcesOf, isEngineClass });
+adoptLoader({ forgetSource, forgetSourcesOf, isEngineClass });

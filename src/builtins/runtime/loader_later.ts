@@ -7,7 +7,7 @@ import type { Target } from "./calls.ts";
 import type { DurableObjectClass } from "./loader.ts";
 
 interface LoaderFunctions {
-  forgetSources(numbers: readonly number[]): void;
+  forgetSource(number: number): void;
   forgetSourcesOf(invocation: number): void;
   isEngineClass(value: unknown): value is DurableObjectClass;
 }
@@ -19,8 +19,8 @@ export function adoptLoader(functions: LoaderFunctions): void {
   made = functions;
 }
 
-export function forgetSources(numbers: readonly number[]): void {
-  made?.forgetSources(numbers);
+export function forgetSource(number: number): void {
+  made?.forgetSource(number);
 }
 
 export function forgetSourcesOf(invocation: number): void {

@@ -3,5 +3,5 @@
 // The part "loader": the binding that makes Workers. Made in dispatchers.
 
 export {
-  forgetSources, forgetSourcesOf, isEngineClass, needCode, newEngineClass, newLoader, targetOfClass,
+  forgetSource, forgetSourcesOf, isEngineClass, needCode, newEngineClass, newLoader, targetOfClass,
 } from "./loader.ts";

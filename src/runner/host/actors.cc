@@ -8,6 +8,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "src/base/crash_point.h"
 #include "src/runner/host/host.h"
@@ -80,19 +81,20 @@ void Host::on_open_actor(const protocol::OpenActor& open) {
   }
   Actor& actor = actors_[open.actor];
   actor.worker = open.worker;
-  actor.used = Clock::now();
+  touch_actor(open.actor, actor);
   actor.way = open.is_facet ? facet_way(open.parent, open.facet_name) : object_way(key_of(open.namespace_uid), open.id);
   // A facet whose parent lives in another runner is not found from here.
   if (!open.is_facet || open.parent != 0) actor_ways_[actor.way].actor = open.actor;
   cell->busy = true;
   post(cell, std::move(event));
+  if (actors_by_use_.size() > options_.actors_max) close_idle_actors();
   maintainer_wait_.notify_one();
 }
 
 void Host::on_close_actor(const protocol::CloseActor& close) {
   Actor* const actor = find_actor(close.actor);
   if (actor == nullptr) return;  // it has ended by itself
-  actor->closing = true;
+  begin_closing(*actor);
   post(actor->worker, CloseActorEvent{close.actor, std::string(close.reason), false});
 }
 
@@ -242,7 +244,7 @@ void Host::actor_closed(std::uint32_t number, std::string reason, std::function<
   const Lock lock(mutex_);
   Actor* const actor = find_actor(number);
   if (actor == nullptr) return;
-  actor->closing = true;
+  begin_closing(*actor);
   if (const auto way = actor_ways_.find(actor->way); way != actor_ways_.end() && way->second.actor == number) {
     way->second.actor = 0;
     if (way->second.long_ways == 0) actor_ways_.erase(way);
@@ -268,19 +270,37 @@ void Host::actor_kept(std::uint32_t number) {
   Actor* const actor = find_actor(number);
   if (actor == nullptr) return;
   actor->closing = false;
-  actor->used = Clock::now();
+  touch_actor(number, *actor);
 }
 
-// Called by the maintainer, with the lock held: asks those that nobody has called for long.
-void Host::close_idle_actors() {
+void Host::touch_actor(std::uint32_t number, Actor& actor) {
+  actor.used = Clock::now();
+  if (actor.is_listed) return actors_by_use_.splice(actors_by_use_.end(), actors_by_use_, actor.place);
+  if (actor.closing) return;
+  actor.place = actors_by_use_.insert(actors_by_use_.end(), number);
+  actor.is_listed = true;
+}
+
+void Host::begin_closing(Actor& actor) {
+  actor.closing = true;
+  if (std::exchange(actor.is_listed, false)) actors_by_use_.erase(actor.place);
+}
+
+// Asks those that nobody has called for long, or for longest when there are too many, to end if nothing of them runs; those
+// that go on are told by actor_kept(). True: there are more.
+bool Host::close_idle_actors() {
   const auto now = Clock::now();
   std::size_t count = 0;
-  for (auto& [number, actor] : actors_) {
-    if (actor.closing || !actor.held.empty() || now - actor.used <= options_.actor_idle_after) continue;
-    actor.closing = true;
+  for (auto at = actors_by_use_.begin(); at != actors_by_use_.end() && count < kIdleClosesAtOnce;) {
+    const std::uint32_t number = *at++;
+    Actor& actor = *find_actor(number);
+    if (actors_by_use_.size() <= options_.actors_max && now - actor.used <= options_.actor_idle_after) return false;
+    if (!actor.held.empty()) continue;
+    begin_closing(actor);
     post(actor.worker, CloseActorEvent{number, {}, true});
-    if (++count == kIdleClosesAtOnce) break;
+    ++count;
   }
+  return count == kIdleClosesAtOnce;
 }
 
 // ---- Threads that wait for the disk

@@ -55,7 +55,7 @@ Host::CellPtr Host::local_callee(const CallContext& context, CallTarget& target,
       if (found == actor_ways_.end() || found->second.actor == 0 || found->second.long_ways != 0) return nullptr;
       Actor* const actor = find_actor(found->second.actor);
       if (actor == nullptr || actor->closing) return nullptr;
-      actor->used = Clock::now();
+      touch_actor(found->second.actor, *actor);
       event.on = InvokeEvent::On::Actor;
       event.actor = found->second.actor;
       return find(actor->worker);

@@ -41,6 +41,7 @@ struct HostOptions {
   std::size_t memory_bytes = 768 * kMiB;
   milliseconds idle_after{60000};
   milliseconds actor_idle_after{10000};
+  std::size_t actors_max = 1000;  // beyond it those that nobody has called for longest are closed, if they are idle
   unsigned executors = 8;
   unsigned parallel = 1;
   unsigned blank_isolates = 8;
@@ -148,6 +149,8 @@ class Host final : public HostCalls {
     Sync sync;
     std::deque<Held> held;
     Clock::time_point used{};
+    bool is_listed = false;  // in actors_by_use_: always but while it closes
+    std::list<std::uint32_t>::iterator place;
   };
 
   // How calls within this runner find an actor. Direct ones must not overtake those that take the long way.
@@ -266,7 +269,9 @@ class Host final : public HostCalls {
   void release_held(std::uint32_t number);
   void fail_held(std::uint32_t number, const CallError& error, std::uint64_t from_sequence);
   void sync_main();
-  void close_idle_actors();
+  void touch_actor(std::uint32_t number, Actor& actor);
+  void begin_closing(Actor& actor);
+  bool close_idle_actors();
 
   // payloads.cc
   CapabilityPtr import(protocol::CapabilityId number, bool is_granted);
@@ -329,6 +334,7 @@ class Host final : public HostCalls {
   std::vector<std::unique_ptr<Worker>> dead_;
 
   std::unordered_map<std::uint32_t, Actor> actors_;
+  std::list<std::uint32_t> actors_by_use_;  // those that stay open, least recently used first
   std::unordered_map<std::string, ActorWay> actor_ways_;
   // What the sync threads are to do: sync an actor, or something else that blocks.
   struct Job {

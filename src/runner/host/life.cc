@@ -168,7 +168,7 @@ void Host::make_room() {
 // Evicts what nobody has used for long, and lets blank isolates go that nobody has asked for. True: call again soon.
 bool Host::sweep(Lock& lock) {
   const auto now = Clock::now();
-  close_idle_actors();
+  const bool more_actors = close_idle_actors();
   bool evicted = false;
   for (auto at = by_use_.begin(); at != by_use_.end();) {
     const CellPtr cell = *at++;
@@ -183,7 +183,8 @@ bool Host::sweep(Lock& lock) {
     dead_.push_back(std::move(blanks_.back()));
     blanks_.pop_back();
   }
-  return shrink_quiet(lock);
+  const bool more_to_shrink = shrink_quiet(lock);
+  return more_to_shrink || more_actors;
 }
 
 // Collects the garbage of Workers that have paused, once per pause and a few at a time: each takes about a millisecond.

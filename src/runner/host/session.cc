@@ -149,7 +149,7 @@ void Host::on_invoke(const protocol::Invoke& invoke) {
         event.actor = invoke.target.actor;
         Actor* const actor = find_actor(event.actor);
         if (actor == nullptr) cell = nullptr;
-        if (actor != nullptr) actor->used = Clock::now();
+        if (actor != nullptr) touch_actor(event.actor, *actor);
       }
       break;
     case protocol::Target::Kind::Capability: {

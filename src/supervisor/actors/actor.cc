@@ -286,6 +286,7 @@ void Actor::drop_if_unused() {
   if (is_detached_) return;
   const auto parent = parent_;
   is_detached_ = true;
+  if (number_ == 0) parent->forget_meter(name_);  // it never came to be: names that are made up leave nothing
   parent->facets_.erase(name_);
   parent->drop_if_unused();
 }
@@ -307,6 +308,11 @@ std::shared_ptr<Meter> Actor::meter_of(const std::string& name) {
   auto& meter = meters_[name];
   if (meter == nullptr) meter = std::make_shared<Meter>();
   return meter;
+}
+
+Meter Actor::counted(const std::string& name) const {
+  const auto found = meters_.find(name);
+  return found == meters_.end() ? Meter{} : *found->second;
 }
 
 void Actor::detach_facet(const std::string& name) {

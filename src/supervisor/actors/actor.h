@@ -91,6 +91,10 @@ class Actor final : public fleet::Destination,
   std::shared_ptr<Actor> find_facet(std::string_view name) const;
   std::shared_ptr<Actor> make_facet(const std::string& name);
   std::shared_ptr<Meter> meter_of(const std::string& name);
+  // Nothing that was counted: of a facet that was not there since this was opened.
+  Meter counted(const std::string& name) const;
+  void forget_meter(const std::string& name) { meters_.erase(name); }
+  void forget_meters() { meters_.clear(); }
   const std::map<std::string, std::shared_ptr<Actor>, std::less<>>& facets() const noexcept { return facets_; }
   // Out of the tree: a new facet of that name is another entry.
   void detach_facet(const std::string& name);

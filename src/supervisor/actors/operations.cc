@@ -145,6 +145,7 @@ void Directory::remove_rubbish(const std::string& name) {
 
 void Directory::delete_facet(Actor& parent, const std::string& name, std::string_view reason, fleet::Answer to) {
   abort_facet(parent, name, reason);
+  parent.forget_meter(name);
   const auto root = parent.root().shared_from_this();
   root->with_table([this, root, parent = parent.shared_from_this(), name, to](Result<FacetTable*> table) {
     if (!table) return answer_done(to, table.error());
@@ -157,6 +158,7 @@ void Directory::delete_facet(Actor& parent, const std::string& name, std::string
 void Directory::delete_facets(Actor& parent, fleet::Answer to) {
   const auto facets = parent.facets();
   for (const auto& [name, facet] : facets) abort_facet(parent, name, kDeleted);
+  parent.forget_meters();
   const auto root = parent.root().shared_from_this();
   root->with_table([this, root, parent = parent.shared_from_this(), to](Result<FacetTable*> table) {
     if (!table) return answer_done(to, table.error());
@@ -246,11 +248,11 @@ void Directory::tell_usage(Actor& parent, const std::string& name, fleet::Answer
     if (!table) return answer_done(to, table.error());
     const auto number = (*table)->find(parent->number(), name);
     const auto facet = parent->find_facet(name);
-    const auto meter = parent->meter_of(name);
+    const Meter meter = parent->counted(name);
     const ActorBytes bytes = number ? files_.bytes_of({root->space(), root->id(), *number}) : ActorBytes{};
     answer_with(to, fmt::format(R"({{"databaseBytes":{},"historyBytes":{},"isRunning":{},"cpuMillis":{},"requests":{}}})",
                                 bytes.database, bytes.history, facet != nullptr && !facet->is_absent(),
-                                meter->cpu_micros / 1000, meter->requests));
+                                meter.cpu_micros / 1000, meter.requests));
   });
 }
 

@@ -5,12 +5,12 @@
 import { isArray, mapDelete, mapGet, mapSet, SafeMap } from "../../internal/intrinsics.ts";
 import { adoptGates, type Gate } from "../../internal/gates.ts";
 import { describe } from "../errors.ts";
-import { forgetSources } from "../loader_later.ts";
 import { native } from "../native.ts";
 import type { Facets } from "./facets.ts";
 import { newId } from "./id.ts";
 import { type ActorOfGate, kSection, Section } from "./section.ts";
 import type { ActorSockets } from "../sockets/home.ts";
+import { Sources } from "./sources.ts";
 import type { DurableObjectState } from "./state.ts";
 
 const actors = new SafeMap<number, Actor>();
@@ -27,7 +27,7 @@ export class Actor implements ActorOfGate {
   readonly idName: string | undefined;
   readonly depth: number;
   readonly gate: Section;
-  readonly sources: number[] = [];
+  readonly #sources = new Sources();
   invocation = 0;
   isOver = false;
   // Of the class, when it has been made.
@@ -66,13 +66,27 @@ export class Actor implements ActorOfGate {
     if (this.isOver) return;
     this.invocation = invocation;
     mapSet(byInvocation, invocation, this);
+    this.#sources.joined(invocation);
     native.keep(invocation);
+  }
+
+  left(invocation: number): void {
+    mapDelete(byInvocation, invocation);
+    this.#sources.left(invocation);
+  }
+
+  sourceCame(source: number): void {
+    this.#sources.came(source);
+  }
+
+  sourceUnnamed(source: number): void {
+    if (!this.isOver) this.#sources.lostName(source);
   }
 
   end(): void {
     this.isOver = true;
     mapDelete(actors, this.number);
-    forgetSources(this.sources);
+    this.#sources.forgetAll();
     this.facets?.end();
   }
 
@@ -107,7 +121,7 @@ let isAdopted = false;
 export function addActor(actor: Actor): void {
   if (!isAdopted) {
     isAdopted = true;
-    adoptGates(gateFor, (invocation) => mapDelete(byInvocation, invocation));
+    adoptGates(gateFor, (invocation) => mapGet(byInvocation, invocation)?.left(invocation));
   }
   mapSet(actors, actor.number, actor);
 }

@@ -5,11 +5,13 @@
 //
 //   get(name, callback) ──► Facet: starting ──callback──► a target of the host ──► calls
 //   abort, delete, clone ──► the Facet is over: its stubs fail for good, the next get() makes a new one
+//   closed by the host ──► the Facet rests: whoever still has a stub of it can wake it; if nobody has, it is collected
 
 import { isObject, toText } from "../../internal/convert.ts";
 import { badArgument, badField, illegalConstructor, illegalInvocation } from "../../internal/errors.ts";
 import {
-  mapDelete, mapForEach, mapGet, mapSet, promiseReject, promiseResolve, promiseThen, SafeMap, SafePromise,
+  mapDelete, mapForEach, mapGet, mapSet, promiseReject, promiseResolve, promiseThen, SafeFinalizationRegistry, SafeMap,
+  SafePromise, SafeWeakRef, watchForEnd, weakRefGet,
 } from "../../internal/intrinsics.ts";
 import { webClass } from "../../internal/web_class.ts";
 import type { Response } from "../../web/response.ts";
@@ -37,32 +39,46 @@ interface Failure {
   error: unknown;
 }
 
+// What a callback has said.
+interface Startup {
+  of: Target;
+  idText: string;
+  idName: string;
+  quotaBytes: number;
+}
+
 // A facet from its get() to its end, as this instance knows it.
 class Facet {
   readonly name: string;
   // The host has closed it; stubs that are there open it again as it was, the next get() asks its callback.
-  isClosed = false;
+  isResting = false;
+  isWatched = false;
   readonly #parent: Actor;
+  #startup: Startup | null = null;
   #target: Target | null = null;
   #failure: Failure | undefined;
   // Calls that wait for the callback.
-  #waiting: (() => void)[] = [];
+  #waiting: (() => void)[] | null = null;
   // Those that must hear at once when it ends.
-  readonly #open = new SafeMap<object, (error: unknown) => void>();
+  #open: Map<object, (error: unknown) => void> | null = null;
 
   constructor(parent: Actor, name: string) {
     this.#parent = parent;
     this.name = name;
   }
 
-  closed(): void {
-    if (this.#target !== null) this.isClosed = true;
+  // False: it is still being started.
+  rest(): boolean {
+    if (this.#target === null) return false;
+    this.isResting = true;
+    this.#dropTarget();
+    return true;
   }
 
   // Before its callback is asked once more.
   restart(): void {
-    this.isClosed = false;
-    this.#dropTarget();
+    this.isResting = false;
+    this.#startup = null;
   }
 
   #dropTarget(): void {
@@ -70,11 +86,14 @@ class Facet {
     this.#target = null;
   }
 
-  started(target: Target): void {
+  // Throws what is wrong with what the callback has said.
+  started(options: unknown): void {
     if (this.#failure !== undefined) return;
+    this.#startup = startupOf(options);
+    this.#target = targetOf(this.#parent, this.name, this.#startup);
     const waiting = this.#waiting;
-    this.#waiting = [];
-    this.#target = target;
+    this.#waiting = null;
+    if (waiting === null) return;
     const frame = native.get_current();
     for (let i = 0; i < waiting.length; i++) waiting[i]!();
     native.set_current(frame);
@@ -84,27 +103,37 @@ class Facet {
   fail(error: unknown): void {
     if (this.#failure !== undefined) return;
     this.#failure = { error };
-    this.#waiting = [];
+    this.#waiting = null;
     this.#dropTarget();
-    mapForEach(this.#open, (reject: (reason: unknown) => void) => reject(error));
+    if (this.#open !== null) mapForEach(this.#open, (reject: (reason: unknown) => void) => reject(error));
   }
 
   // Runs `send` now, or when the facet has been started, as the code that runs now.
   #whenStarted(send: (target: Target) => void): void {
+    if (this.isResting) {
+      this.isResting = false;
+      this.#target = targetOf(this.#parent, this.name, this.#startup!);
+      this.#parent.facets?.wokeUp(this);
+    }
     if (this.#target !== null) {
-      this.isClosed = false;
       send(this.#target);
       return;
     }
     const frame = native.get_current();
+    this.#waiting ??= [];
     this.#waiting[this.#waiting.length] = () => {
       native.set_current(frame);
       send(this.#target!);
     };
   }
 
+  #began(call: object, reject: (error: unknown) => void): void {
+    this.#open ??= new SafeMap<object, (error: unknown) => void>();
+    mapSet(this.#open, call, reject);
+  }
+
   #ended(call: object, failure: Failure | undefined): void {
-    mapDelete(this.#open, call);
+    mapDelete(this.#open!, call);
     if (failure === undefined || !isReset(failure.error)) return;
     // The instance is gone; whoever comes with a new stub starts the next one.
     this.#parent.facets?.forget(this);
@@ -115,7 +144,7 @@ class Facet {
     const rpc = parts.rpc();
     if (this.#failure !== undefined) return rpc.failedCall(this.#failure.error);
     const pending = rpc.newPending();
-    mapSet(this.#open, pending, (error: unknown) => rpc.failCall(pending, error));
+    this.#began(pending, (error: unknown) => rpc.failCall(pending, error));
     pending.onEnd = (failure) => this.#ended(pending, failure);
     this.#whenStarted((target) => {
       if (pending.isWaiting) rpc.sendAs(pending, target, path, args);
@@ -126,7 +155,7 @@ class Facet {
   fetch(input: unknown, init: unknown): Promise<Response> {
     if (this.#failure !== undefined) return promiseReject(this.#failure.error) as Promise<Response>;
     return new SafePromise<Response>((resolve, reject) => {
-      mapSet(this.#open, reject, reject);
+      this.#began(reject, reject);
       this.#whenStarted((target) => {
         promiseThen(fetchThrough(target, input, init), (response: Response) => {
           this.#ended(reject, undefined);
@@ -143,7 +172,6 @@ class Facet {
   open(): Promise<unknown> {
     return promiseThen(this.send(["dup"], undefined).promise(), nothing, nothing);
   }
-
 }
 
 // What get() gives: bound to a facet by its first use, so that a stub made before an abort reaches the next one.
@@ -180,6 +208,8 @@ function stubOf(find: () => Facet): Fetcher {
 export class Facets {
   readonly #actor: Actor;
   #running = new SafeMap<string, Facet>();
+  #resting = new SafeMap<string, WeakRef<Facet>>();
+  #collected: FinalizationRegistry<string> | undefined;
   // What this instance has said of each name, for alarms.
   readonly #callbacks = new SafeMap<string, Callback>();
 
@@ -197,25 +227,28 @@ export class Facets {
 
   #facetFor(name: string, callback: Callback): Facet {
     let facet = mapGet(this.#running, name);
-    if (facet?.isClosed === false) return facet;
-    if (facet === undefined) {
-      facet = new Facet(this.#actor, name);
-      mapSet(this.#running, name, facet);
-    } else {
-      facet.restart();
-    }
+    if (facet !== undefined) return facet;
+    facet = this.#atRest(name);
+    mapDelete(this.#resting, name);
+    if (facet === undefined) facet = new Facet(this.#actor, name);
+    else facet.restart();
+    mapSet(this.#running, name, facet);
     const found = facet;
     // Not within get(), and after what its caller has already put in the way.
     const later = promiseThen(promiseThen(promiseResolve(), nothing), () => callback());
-    promiseThen(later, (options: unknown) => this.#start(facet, options),
-      (error: unknown) => this.#failed(facet, error));
-    return facet;
+    promiseThen(later, (options: unknown) => this.#start(found, options), (error: unknown) => this.#failed(found, error));
+    return found;
+  }
+
+  #atRest(name: string): Facet | undefined {
+    const reference = mapGet(this.#resting, name);
+    return reference === undefined ? undefined : weakRefGet(reference);
   }
 
   #start(facet: Facet, options: unknown): void {
     if (this.#actor.isOver) return;
     try {
-      facet.started(targetOf(this.#actor, facet.name, options));
+      facet.started(options);
     } catch (error) {
       this.#failed(facet, error);
     }
@@ -229,17 +262,33 @@ export class Facets {
 
   forget(facet: Facet): void {
     if (mapGet(this.#running, facet.name) === facet) mapDelete(this.#running, facet.name);
+    if (this.#atRest(facet.name) === facet) mapDelete(this.#resting, facet.name);
   }
 
+  // The host has closed it. Whoever has a stub keeps it; of one that nobody knows nothing is left.
   closed(name: string): void {
-    mapGet(this.#running, name)?.closed();
+    const facet = mapGet(this.#running, name);
+    if (facet === undefined || !facet.rest()) return;
+    mapDelete(this.#running, name);
+    mapSet(this.#resting, name, new SafeWeakRef(facet));
+    if (facet.isWatched) return;
+    facet.isWatched = true;
+    this.#collected ??= new SafeFinalizationRegistry((gone) => {
+      if (this.#atRest(gone) === undefined) mapDelete(this.#resting, gone);
+    });
+    watchForEnd(this.#collected, facet, name);
+  }
+
+  wokeUp(facet: Facet): void {
+    mapDelete(this.#resting, facet.name);
+    mapSet(this.#running, facet.name, facet);
   }
 
   kill(name: string, error: unknown): void {
-    const facet = mapGet(this.#running, name);
-    if (facet === undefined) return;
+    const facet = mapGet(this.#running, name) ?? this.#atRest(name);
     mapDelete(this.#running, name);
-    facet.fail(error);
+    mapDelete(this.#resting, name);
+    facet?.fail(error);
   }
 
   usage(name: string): Promise<Readonly<Record<string, unknown>>> {
@@ -251,14 +300,17 @@ export class Facets {
   }
 
   deleteAll(): void {
-    mapForEach(this.#running, (facet: Facet) => facet.fail(new Error("Facet was deleted.")));
-    this.#running = new SafeMap<string, Facet>();
+    const fail = (facet: Facet | undefined): void => facet?.fail(new Error("Facet was deleted."));
+    mapForEach(this.#running, fail);
+    mapForEach(this.#resting, (reference: WeakRef<Facet>) => fail(weakRefGet(reference)));
+    this.end();
     this.tell("facet.deleteAll", {});
   }
 
   // Of the actor itself: nobody waits any more.
   end(): void {
     this.#running = new SafeMap<string, Facet>();
+    this.#resting = new SafeMap<string, WeakRef<Facet>>();
   }
 
   // The facet has an alarm, or a WebSocket with a message, and is not open: whoever knows what it is starts it.
@@ -281,7 +333,7 @@ export class Facets {
   }
 }
 
-function targetOf(actor: Actor, name: string, options: unknown): Target {
+function startupOf(options: unknown): Startup {
   if (options === undefined || options === null) {
     throw new TypeError("Cannot initialize StartupOptions with required members from an undefined or null value.");
   }
@@ -300,11 +352,15 @@ function targetOf(actor: Actor, name: string, options: unknown): Target {
   } else if (id !== undefined && id !== null) {
     idText = kTextId + toText(id);
   }
+  return { of, idText, idName, quotaBytes: quotaOf(quotaBytes) };
+}
+
+function targetOf(actor: Actor, name: string, { of, idText, idName, quotaBytes }: Startup): Target {
   const number = native.facet_target(actor.number, name, idText, idName, of.kind, of.capability, of.id, of.anonymous,
-    of.source, of.entrypoint, of.props, quotaOf(quotaBytes));
+    of.source, of.entrypoint, of.props, quotaBytes);
   return {
     kind: kFacet, capability: number, id: "", anonymous: 0, source: 0, entrypoint: "", props: undefined, cpuMs: 0,
-    subRequests: 0,
+    subRequests: 0, keeps: of,
   };
 }
 
