@@ -170,6 +170,16 @@ probes('rpc: errors of the runtime', {
     }
     return list;
   },
+  'a method that never settles, while an object of the callee is held': async ({ env, caught }) => {
+    const thing = await env.T.thing();
+    const error: any = await Promise.race([caught(() => env.T.hangs()), new Promise((resolve) => setTimeout(resolve, 1500, 'waits'))]);
+    return [error === 'waits' ? error : [error.name, error.message.slice(0, 131)], await thing.hi()];
+  },
+  'a method of an object that never settles': async ({ env, caught }) => {
+    const thing = await env.T.thing();
+    const error: any = await Promise.race([caught(() => thing.hangs()), new Promise((resolve) => setTimeout(resolve, 1500, 'waits'))]);
+    return [error === 'waits' ? error : [error.name, error.message.slice(0, 131)], await thing.hi().catch((e: any) => e.message)];
+  },
   'an aborted invocation': async ({ env, caught }) => {
     const { about } = globalThis as any;
     return [about(await caught(() => env.T.aborts(new Error('own reason')))), about(await caught(() => env.T.aborts('text'))), about(await caught(() => env.T.aborts())), await env.T.fine()];

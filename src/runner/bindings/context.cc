@@ -21,6 +21,7 @@ bool WorkerContext::is_held(const Invocation& invocation) const {
 Invocation& WorkerContext::begin_invocation(ReplyTo reply_to, std::uint32_t depth) {
   const std::uint32_t id = next_invocation_++;
   Invocation& invocation = invocations_[id];
+  ++unanswered_;
   invocation.id = id;
   invocation.reply_to = reply_to;
   invocation.depth = depth;
@@ -81,8 +82,9 @@ bool WorkerContext::take_subrequest(Invocation& invocation) {
 }
 
 bool WorkerContext::is_quiescent() const {
-  // Whoever holds an object may call it.
-  if (!timers_.empty() || pulls_pending != 0 || writes_pending != 0 || !exports_.empty()) return false;
+  if (!timers_.empty() || pulls_pending != 0 || writes_pending != 0) return false;
+  // What goes on behind an answer may be waiting for a call on an object, as long as somebody holds one.
+  if (!exports_.empty() && unanswered_ == 0) return false;
   if (calls_.empty()) return true;
   if (own_invocations_ == 0) return false;
   std::size_t own = 0;
@@ -96,6 +98,14 @@ bool WorkerContext::is_quiescent() const {
     }
   }
   return own == calls_.size();
+}
+
+bool WorkerContext::has_given_objects(const Invocation& invocation) const {
+  if (invocation.result_exports > 0) return true;
+  return std::any_of(invocation.exports.begin(), invocation.exports.end(), [&](std::uint32_t id) {
+    const auto found = exports_.find(id);
+    return found != exports_.end() && found->second.invocation == invocation.id;
+  });
 }
 
 bool WorkerContext::waits_for_call(std::uint32_t invocation) const {
@@ -115,6 +125,7 @@ void WorkerContext::set_current(std::uint32_t id) {
 void WorkerContext::answer(Invocation& invocation, Outcome outcome) {
   if (invocation.answered) return;
   invocation.answered = true;
+  --unanswered_;
   invocation.continues = is_held(invocation);
   if (Answer* call = answers_.empty() ? nullptr : find_answer(invocation.id)) {
     call->answered = true;
@@ -249,6 +260,7 @@ void WorkerContext::abandon(std::uint32_t culprit, const CallError& culprit_erro
   object_references_.clear();
   packed_.clear();
   invocations_.clear();
+  unanswered_ = 0;
   own_invocations_ = 0;
   timers_.clear();
   calls_.clear();

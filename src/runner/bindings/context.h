@@ -260,6 +260,9 @@ class WorkerContext {
   // Calls to itself count only when what they wait for is not the same Worker's own silence.
   bool is_quiescent() const;
   bool waits_for_call(std::uint32_t invocation) const;
+  // Others hold objects of it: whoever calls one may resume it.
+  bool has_given_objects(const Invocation& invocation) const;
+  bool has_exports() const noexcept { return !exports_.empty(); }
   // Opens a WebSocket of an invocation; false, with ERR_OVERLOADED pending: the tenant has too many.
   bool open_socket(Invocation& invocation);
   void close_sockets(Invocation& invocation, std::uint32_t count);
@@ -311,6 +314,7 @@ class WorkerContext {
   void tell_tails(Invocation& invocation);
   void end_capabilities(Invocation& invocation, Leftovers& leftovers);
   std::size_t own_invocations_ = 0;  // those with a parent
+  std::size_t unanswered_ = 0;       // invocations
   std::uint32_t next_invocation_ = 1;  // answers take numbers from here too
   std::uint32_t next_handle_ = 1;
   std::uint32_t next_export_ = 1;

@@ -200,7 +200,8 @@ void WorkerImpl::fail_hung() {
   std::vector<std::uint32_t> ids;
   for (const auto& [id, invocation] : context_.invocations()) {
     // Who waits for an entrypoint of its own hears of that one's failure, and may handle it.
-    // A call of an actor may wait for a later event of that actor.
+    // A call of an actor may wait for a later event of that actor, and who has given objects away for a call on one.
+    if (context_.has_given_objects(invocation) || (invocation.answered && context_.has_exports())) continue;
     if (invocation.actor == 0 && !context_.waits_for_call(id)) ids.push_back(id);
   }
   for (const auto id : ids) {
@@ -214,7 +215,7 @@ void WorkerImpl::fail_hung() {
   ids.clear();
   for (const auto& [id, answer] : context_.answers()) {
     const Invocation* const host = context_.find_invocation(answer.invocation);
-    if (host != nullptr && host->actor != 0) continue;
+    if (host != nullptr && (host->actor != 0 || context_.has_given_objects(*host))) continue;
     if (!answer.answered && id != answer.invocation && !context_.waits_for_call(answer.invocation)) ids.push_back(id);
   }
   for (const auto id : ids) {

@@ -9,6 +9,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 
@@ -247,11 +249,21 @@ class RecyclingTest : public FleetTest {
     for (milliseconds step{0}; step < time; step += milliseconds(100)) {
       pass(milliseconds(100));
       for (std::size_t index = 0; index < starter.started(); ++index) {
-        if (!starter.state(index).is_killed) pong(index);
+        if (!starter.state(index).is_killed) listen(index);
       }
     }
   }
+  void listen(std::size_t index) {
+    while (const auto received = starter.runner(index).next()) {
+      if (const auto* const unload = std::get_if<protocol::Unload>(&received->frame)) unloaded.push_back(unload->worker);
+      if (const auto* const ping = std::get_if<protocol::Ping>(&received->frame)) {
+        starter.runner(index).send(protocol::Pong{ping->number});
+      }
+    }
+    settle();
+  }
   std::shared_ptr<Tenant> owner = std::make_shared<Tenant>("a");
+  std::vector<protocol::WorkerId> unloaded;
 };
 
 TEST_F(RecyclingTest, AnOldRunnerGivesItsHomeToTheSpareAndEnds) {
@@ -280,17 +292,14 @@ TEST_F(RecyclingTest, WhatHasBegunIsFinished) {
   start_and_greet();
   const auto before = fleet.platform().session();
   const auto worker = before->add_worker(owner);
-  live(milliseconds(59900));
-  pass(milliseconds(200));
+  live(milliseconds(60100));
   EXPECT_NE(fleet.platform().session(), before);
   EXPECT_EQ(owner->gone, "retired");
   EXPECT_TRUE(before->is_open());
-  const auto* const unload = starter.runner(0).next_of<protocol::Unload>();
-  ASSERT_NE(unload, nullptr);
-  EXPECT_EQ(unload->worker, worker);
+  EXPECT_EQ(unloaded, std::vector{worker});
   live(milliseconds(5000));
   EXPECT_FALSE(starter.state(0).is_killed);
-  EXPECT_NE(before->mint(worker, nullptr), 0u);  // what still runs there may be given more
+  EXPECT_EQ(before->worker_count(), 1u);  // what still runs there uses what it was granted
   starter.runner(0).send(protocol::Evicted{worker, "unloaded"});
   settle();
   live(milliseconds(200));
