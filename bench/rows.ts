@@ -3,6 +3,7 @@
 // What is measured. Each row yields numbers from one fresh server; run.ts repeats it on both sides in turn.
 import { quantile } from '../tests/support/until.ts';
 import { Connection, load } from './client.ts';
+import { facets } from './facet_rows.ts';
 import { rpcFar, rpcNear } from './rpc_rows.ts';
 import { sockets } from './socket_rows.ts';
 import { durable, sql } from './sql_rows.ts';
@@ -152,5 +153,6 @@ export const rows: Record<string, Row> = {
   rpc_far: rpcFar,
   sql,
   durable,
+  facets,
   sockets,
 };
