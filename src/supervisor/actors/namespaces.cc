@@ -11,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include "src/supervisor/config/durable.h"
+
 namespace insula::actors {
 namespace {
 
@@ -72,6 +74,21 @@ class Planner {
   const std::function<std::string()>& new_uid_;
 };
 
+// A migration that was applied and then rewritten would leave its new class without objects, and the old one's objects
+// without a class.
+Result<> check_history(const config::Worker& worker, const MigrationPlan& plan) {
+  TRY(const auto classes, config::classes_after(worker.migrations));
+  for (const std::string& name : classes) {
+    if (plan.classes.contains(worker.name + "/" + name)) continue;
+    return Error(ErrorCode::InvalidInput,
+                 fmt::format("{}: migrations: there is the class \"{}\", but this data directory has seen the migrations up to "
+                             "\"{}\" without it; put them back as they were, and add a new one behind them, in which "
+                             "\"renamed_classes\" keeps the objects of a class and \"new_sqlite_classes\" begins afresh",
+                             worker.name, name, worker.migrations.back().tag));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<MigrationPlan> plan_migrations(const std::vector<config::Worker>& workers,
@@ -99,6 +116,7 @@ Result<MigrationPlan> plan_migrations(const std::vector<config::Worker>& workers
     }
     Planner planner(plan, worker.name, new_uid);
     for (; next != worker.migrations.end(); ++next) TRY_VOID(planner.apply(*next));
+    TRY_VOID(check_history(worker, plan));
   }
   return plan;
 }

@@ -76,6 +76,12 @@ TEST(Migrations, AHistoryThatLostItsPastIsRefused) {
   EXPECT_THAT(other->classes, ElementsAre(Pair("other/A", "old"), Pair("w/A", "uid1")));
 }
 
+TEST(Migrations, AnAppliedMigrationThatWasRewrittenIsRefused) {
+  const auto rewritten = plan(worker_with({adds("v1", {"Z"})}), {{"classes", "w/A", "old"}}, {{"migrated", "w", "v1"}});
+  ASSERT_FALSE(rewritten);
+  EXPECT_THAT(rewritten.error().message(), HasSubstr("there is the class \"Z\", but this data directory has seen"));
+}
+
 TEST(Migrations, IdsAreRandomAndKeysFollowThem) {
   const std::string uid = random_uid();
   EXPECT_TRUE(is_hex(uid, 32));
