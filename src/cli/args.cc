@@ -201,8 +201,11 @@ Result<Arguments> parse_arguments(std::span<const char* const> arguments) {
   } else if (command.starts_with('-') && find_flag(command.substr(0, command.find('='))) == nullptr) {
     return unknown_flag(command);
   } else {
-    return usage(fmt::format("unknown command {}; the commands are serve, check and workflows, for example: insula serve {}",
-                             command, command));
+    const auto meant = config::closest_name(command, {"serve", "check", "workflows"});
+    return usage(meant.empty() ? fmt::format("unknown command {}; the commands are serve, check and workflows, for example: "
+                                             "insula serve {}",
+                                             command, command)
+                               : fmt::format("unknown command {}; did you mean {}?", command, meant));
   }
   TRY_VOID(parse_rest(arguments.subspan(1), out));
   return out;

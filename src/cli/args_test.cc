@@ -89,6 +89,8 @@ TEST(Arguments, HelpAndVersion) {
 TEST(Arguments, SlipsAreNamed) {
   EXPECT_THAT(problem({}), HasSubstr("insula serve"));
   EXPECT_THAT(problem({"sreve"}), HasSubstr("unknown command sreve"));
+  EXPECT_THAT(problem({"serv", "x"}), HasSubstr("unknown command serv; did you mean serve?"));
+  EXPECT_THAT(problem({"examples/platform"}), HasSubstr("for example: insula serve examples/platform"));
   EXPECT_THAT(problem({"serve", "--lisen", "x"}), HasSubstr("did you mean --listen?"));
   EXPECT_THAT(problem({"serve", "--listen"}), HasSubstr("--listen HOST:PORT"));
   EXPECT_THAT(problem({"serve", "--listen", "nowhere:80"}), HasSubstr("no IP address"));
