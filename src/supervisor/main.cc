@@ -226,10 +226,13 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
   boost::asio::io_context io(1);
 
   // What survives us.
-  auto store = storage::SqliteStore::open((node.data_directory / "store.sqlite").string(), [&io](auto callback) {
-    boost::asio::post(io, std::move(callback));
-  });
-  if (!store) return fail(log, store.error());
+  const std::string store_path = (node.data_directory / "store.sqlite").string();
+  auto store = storage::SqliteStore::open(store_path, [&io](auto callback) { boost::asio::post(io, std::move(callback)); });
+  if (!store) {
+    return fail(log, store.error().within(store_path + ", which knows the objects, alarms and workflow instances, cannot be "
+                                                       "used (put back a copy of the data directory, or choose another "
+                                                       "with --data)"));
+  }
   auto objects =
       actors::Directory::create({io, **store, log, clock}, node.data_directory, config.workers, random_seed());
   if (!objects) return fail(log, objects.error());
