@@ -90,7 +90,10 @@ class SessionTest : public ::testing::Test, public SessionEvents, public Session
     worker = session->add_worker(owner);
     capability = session->mint(worker, holder);
   }
-  ~SessionTest() override { session->close({}); }
+  ~SessionTest() override {
+    session->close({});
+    if (holder != nullptr) holder->arguments.clear();  // which may hold the holder itself
+  }
 
   testing::FakeRunner& runner() { return starter.runner(0); }
   void settle() {

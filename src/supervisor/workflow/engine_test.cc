@@ -403,7 +403,9 @@ TEST_F(EngineTest, SleepersCostARowEachAndWakeAtTheirTime) {
   std::printf("%d sleepers: %.1f s to sleep, resident %zu KiB more, the last thousand awake %.2f s later, file %zu MiB\n",
               count, seconds(begun, asleep), after - std::min(after, before), seconds(asleep, awake),
               static_cast<std::size_t>(std::filesystem::file_size(folder_ + "/store.sqlite") >> 20));
-  EXPECT_LT(after - std::min(after, before), 200U * 1024);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LT(after - std::min(after, before), 200U * 1024);  // a sanitizer's own memory is no figure of ours
+#endif
 }
 
 // Figures, printed with INSULA_BENCH=1. One instance is bound by one sync a step; many share it, and are bound by the two
