@@ -58,3 +58,17 @@ add_custom_command(
   DEPENDS insula_runner
   COMMENT "Making the start-up snapshot")
 add_custom_target(insula_snapshot ALL DEPENDS ${SNAPSHOT})
+
+# A test of the protocol drives a real runner, which it finds beside itself.
+if(TARGET insula_protocol_test)
+  # The engine cannot be loaded with the thread sanitizer; the test is skipped then.
+  if(NOT INSULA_SANITIZE MATCHES "thread")
+    add_dependencies(insula_protocol_test insula_snapshot)
+  endif()
+  set(SANITIZER_PRELOAD "")
+  if(INSULA_SANITIZE MATCHES "address")
+    set(SANITIZER_PRELOAD "${ASAN_RUNTIME}:")
+  endif()
+  target_compile_definitions(insula_protocol_test PRIVATE INSULA_ENGINE_DEFAULT="${INSULA_ENGINE}"
+    INSULA_SANITIZER_RUNTIME="${SANITIZER_PRELOAD}")
+endif()
