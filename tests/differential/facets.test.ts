@@ -159,6 +159,22 @@ facetProbes('facets: storage and ends', {
     facets.abort('nobody', 'x');
     return [await pending, await facts(() => stub.bump()), await facts(() => stub.fetch('http://x/')), await unused.bump(), await facets.get('a', app()).get()];
   },
+  'abort while the callback is awaited': async ({ facets, app, facts }) => {
+    const stub = facets.get('a', async () => {
+      await scheduler.wait(50);
+      return app()();
+    });
+    const early = facts(() => stub.bump());
+    await scheduler.wait(5);
+    facets.abort('a', new RangeError('too early'));
+    return [await early, await facts(() => stub.bump()), await facts(() => facets.get('a', app()).bump())];
+  },
+  'a thousand of one parent': async ({ facets, app }) => {
+    for (let at = 0; at < 1000; at += 50) {
+      await Promise.all(Array.from({ length: 50 }, (_, index) => facets.get(String(at + index), app()).put(at + index)));
+    }
+    return [await facets.get('0', app()).get(), await facets.get('999', app()).get()];
+  },
   'delete': async ({ facets, app, facts }) => {
     const stub = facets.get('a', app());
     await stub.put(7);

@@ -63,6 +63,13 @@ probes('objects: alarms', {
     await stub().set(5, 'throw');
     return ((await (globalThis as any).heardOf(stub, 2)) as unknown[][]).map((one) => one.slice(0, 2));
   },
+  'aborted with retryAlarm: false is not': async ({ env }) => {
+    const stub = (): any => env.OBJECTS.getByName('over');
+    await stub().set(5, 'no retry');
+    await (globalThis as any).heardOf(stub, 1);
+    await scheduler.wait(3500);  // the first retry comes after 2 to 2.5 s
+    return [(await stub().heard()).length, await stub().pending()];
+  },
   'aborted is tried again': async ({ env }) => {
     const stub = (): any => env.OBJECTS.getByName('aborts');
     await stub().set(5, 'abort');
