@@ -17,7 +17,7 @@ constexpr std::size_t kShrinksAtOnce = 8;
 constexpr std::size_t kTrimAfterBytes = 16 * kMiB;
 constexpr milliseconds kTrimAfterLoad{1000};
 
-// Blank isolates: few while nothing is loaded (each is 1.4 MiB), twice as many whenever there were too few.
+// Blank isolates: few while nothing is loaded (each is 1.25 MiB), twice as many whenever there were too few.
 constexpr std::size_t kBlanksMin = 2;
 constexpr milliseconds kBlanksKeptFor{10000};
 
@@ -187,13 +187,15 @@ bool Host::sweep(Lock& lock) {
   return more_to_shrink || more_actors;
 }
 
-// Collects the garbage of Workers that have paused, once per pause and a few at a time: each takes about a millisecond.
+// Collects the garbage of Workers that have paused, once per pause and a few at a time: each takes about a millisecond. While
+// loads arrive, one at a time.
 // True: there are more.
 bool Host::shrink_quiet(Lock& lock) {
   const auto now = Clock::now();
+  const std::size_t at_once = now - blank_taken_ < kTrimAfterLoad ? 1 : kShrinksAtOnce;
   std::vector<CellPtr> quiet;
   for (const CellPtr& cell : by_use_) {
-    if (now - cell->used <= kShrinkAfter || quiet.size() == kShrinksAtOnce) break;
+    if (now - cell->used <= kShrinkAfter || quiet.size() == at_once) break;
     if (cell->shrunk || cell->busy || cell->state != Cell::State::Idle || cell->worker == nullptr) continue;
     if (!cell->finishes.empty()) {
       // First it lets go of the results that it keeps for callers.
@@ -203,6 +205,8 @@ bool Host::shrink_quiet(Lock& lock) {
     }
   }
   for (const CellPtr& cell : quiet) {
+    // A load that arrives meanwhile would find no blank isolate.
+    if (blanks_.size() < blanks_wanted_ || !dead_.empty()) return true;
     // It may have been used or buried while the lock was open.
     if (cell->shrunk || cell->state != Cell::State::Idle || cell->worker == nullptr) continue;
     cell->state = Cell::State::Running;  // nobody else enters meanwhile
@@ -221,7 +225,7 @@ bool Host::shrink_quiet(Lock& lock) {
       if (blocked_in_poll_) wake_poller();
     }
   }
-  return quiet.size() == kShrinksAtOnce;
+  return quiet.size() == at_once;
 }
 
 // The C library keeps what isolates have freed between the memory of others: a third of an isolate is its memory. Giving
