@@ -505,10 +505,34 @@ struct Sizer {
 
 }  // namespace
 
+namespace {
+
+constexpr std::size_t kScratchWords = 1024;
+
+// A large frame is built where it is sent from. False: that place is not aligned.
+bool append_in_place(Bytes& out, const Frame& frame, std::size_t bound) {
+  const std::size_t before = out.size();
+  const std::size_t begin = before + kFrameHeaderBytes;
+  out.resize(begin + bound * sizeof(capnp::word));
+  if (reinterpret_cast<std::uintptr_t>(out.data() + begin) % sizeof(capnp::word) != 0) {
+    out.resize(before);
+    return false;
+  }
+  capnp::FlatMessageBuilder message({reinterpret_cast<capnp::word*>(out.data() + begin), bound});
+  std::visit(Writer{message.initRoot<wire::Frame>()}, frame);
+  const std::size_t words = message.getSegmentsForOutput()[0].size();
+  const std::uint32_t header[2] = {0, static_cast<std::uint32_t>(words)};
+  std::memcpy(out.data() + before, header, sizeof header);
+  out.resize(begin + words * sizeof(capnp::word));
+  return true;
+}
+
+}  // namespace
+
 void append_frame(Bytes& out, const Frame& frame) {
   const std::size_t bound = (std::visit(Sizer{}, frame) + 7) / 8;
+  if (bound > kScratchWords && append_in_place(out, frame, bound)) return;
   // Small frames are built in a buffer of the thread; the builder wants its first segment zeroed and zeroes it again.
-  constexpr std::size_t kScratchWords = 1024;
   alignas(8) static thread_local capnp::word scratch[kScratchWords] = {};
   kj::Array<capnp::word> large;
   kj::ArrayPtr<capnp::word> first(scratch, kScratchWords);
@@ -521,8 +545,7 @@ void append_frame(Bytes& out, const Frame& frame) {
   std::visit(Writer{message.initRoot<wire::Frame>()}, frame);
   const auto segments = message.getSegmentsForOutput();
   INSULA_CHECK(segments.size() == 1);
-  const auto words = static_cast<std::uint32_t>(segments[0].size());
-  const std::uint32_t header[2] = {0, words};
+  const std::uint32_t header[2] = {0, static_cast<std::uint32_t>(segments[0].size())};
   out.append(reinterpret_cast<const char*>(header), sizeof header);
   out.append(reinterpret_cast<const char*>(segments[0].begin()), segments[0].size() * sizeof(capnp::word));
 }

@@ -421,9 +421,13 @@ class FrameReader {
   Result<BytesView> next();
 
  private:
-  std::vector<std::uint64_t> words_;  // keeps frames 8-byte aligned
-  std::size_t begin_ = 0;             // in bytes, always a multiple of 8
+  void grow(std::size_t bytes);
+
+  std::unique_ptr<std::uint64_t[]> words_;  // keeps frames 8-byte aligned
+  std::size_t capacity_ = 0;                // in bytes, as the next two
+  std::size_t begin_ = 0;                   // always a multiple of 8
   std::size_t end_ = 0;
+  unsigned small_rounds_ = 0;               // since the last large frame
 };
 
 }  // namespace insula::protocol

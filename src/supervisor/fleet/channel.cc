@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t kReadBytesLeast = 64 * kKiB;
 // One runner that talks without pause must not keep the loop from the others.
 constexpr int kReadsPerTurnMax = 8;
-constexpr std::size_t kIdleBufferBytesMax = 1 * kMiB;
+constexpr std::size_t kIdleBufferBytesMax = 2 * kMiB;
 constexpr std::size_t kDescriptorsPerFrameMax = 8;
 
 std::string text_of(int code) { return std::generic_category().message(code); }

@@ -33,6 +33,8 @@
 namespace insula::fleet {
 namespace {
 
+constexpr int kSocketBytes = 1 << 20;  // the kernel doubles it for its own bookkeeping
+
 constexpr std::size_t kBoardBytes = 4096;
 
 std::string text_of(int code) { return std::generic_category().message(code); }
@@ -159,6 +161,11 @@ Result<StartedRunner> ProcessStarter::start() {
   }
   Fd ours(pair[0]);
   Fd theirs(pair[1]);
+  // A message of a mebibyte goes over in one piece instead of five, each of which would wake the other side. The kernel
+  // may give less, and charges only what lies in the socket.
+  for (const Fd* end : {&ours, &theirs}) {
+    ::setsockopt(end->get(), SOL_SOCKET, SO_SNDBUF, &kSocketBytes, sizeof kSocketBytes);
+  }
   TRY(auto board, BoardPage::create());
 
   sandbox::SpawnOptions spawn;
