@@ -72,7 +72,7 @@ constexpr const char* kFlags[] = {
     "--no-memory-pool-share-memory-on-teardown",
     // Code is compiled on the thread that runs it, and its time is the Worker's. What a background thread has compiled V8
     // installs by an interrupt of the isolate, and v8::Locker clears those of an isolate that nobody holds: of 1,043
-    // functions of 21 isolates 362 were installed, the others stayed interpreted (docs/decisions/0019).
+    // functions of 21 isolates 362 were installed, the others stayed interpreted (docs/decisions/0023).
     "--no-concurrent-recompilation",
     "--no-concurrent-sparkplug",
     // There is one background thread. V8 would keep 16 KiB in each isolate for seven more.

@@ -36,6 +36,7 @@
 #include "src/base/moved_clock.h"
 #include "src/cli/args.h"
 #include "src/cli/workflows.h"
+#include "src/io/run.h"
 #include "src/storage/sqlite_store.h"
 #include "src/supervisor/actors/directory.h"
 #include "src/supervisor/admin/admin.h"
@@ -296,7 +297,7 @@ int serve(const cli::Arguments& arguments, const config::Config& config, Log& lo
   });
   supervisor::ReportSignal report(io, fleet);
   fleet.start_ticking();
-  io.run();
+  io::run(io, [&fleet] { return fleet.is_answer_near(); });
   return ending.exit_code();
 }
 

@@ -381,6 +381,7 @@ void Host::say_answer(const ReplyTo& to, Outcome outcome, std::uint32_t cpu_micr
     result.outcome = response;
   } else if (const auto* value = std::get_if<RpcResult>(&outcome)) {
     result.outcome = protocol::RpcValue{to_wire(value->value)};
+    has_answered_rpc_ = true;
   } else {
     const auto& error = std::get<CallError>(outcome);
     undelivered = error.undelivered;

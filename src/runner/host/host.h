@@ -26,6 +26,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "src/base/short_wait.h"
 #include "src/protocol/board.h"
 #include "src/protocol/frames.h"
 #include "src/runner/host/capability.h"
@@ -194,6 +195,7 @@ class Host final : public HostCalls {
   void wake(const CellPtr& cell);
   void wake_poller();
   int poll_timeout_millis();
+  bool is_frame_near() const;
   void fire_timers();
 
   // monitor.cc
@@ -316,6 +318,8 @@ class Host final : public HostCalls {
   bool blocked_in_poll_ = false;
   bool want_writable_ = false;
   bool read_was_full_ = false;
+  bool has_answered_rpc_ = false;  // over the channel, since the last wait
+  ShortWait short_wait_;           // only the poller
   unsigned active_ = 0;
   std::uint64_t activity_ = 0;
   bool monitor_sleeps_ = false;

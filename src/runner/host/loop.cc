@@ -2,6 +2,7 @@
 //
 // Host: the loop of the executors: poll, post, run, write.
 #include <poll.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -9,7 +10,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <span>
 #include <iterator>
 
 #include "src/protocol/runner_options.h"
@@ -20,10 +23,20 @@ namespace {
 
 constexpr std::size_t kReadBytes = 256 * kKiB;
 constexpr std::size_t kEventsPerTurn = 256;
-constexpr std::size_t kOutKeptBytes = 1 * kMiB;
+constexpr std::size_t kOutKeptBytes = 2 * kMiB;
 constexpr unsigned kSyncThreads = 4;  // they wait for the disk
 constexpr int kMaintainerNice = 5;    // a third of the others' share: what it has begun, somebody may wait for
 constexpr std::size_t kDescriptorsPerRead = 32;
+
+// Waits for a moment without sleep. True: something is there.
+bool look_again(std::span<pollfd> fds) {
+  const auto until = std::chrono::steady_clock::now() + ShortWait::kLongest;
+  do {
+    ::sched_yield();
+    if (::poll(fds.data(), fds.size(), 0) > 0) return true;
+  } while (std::chrono::steady_clock::now() < until);
+  return false;
+}
 
 }  // namespace
 
@@ -200,6 +213,12 @@ void Host::flush(Lock&) {
   want_writable_ = false;
 }
 
+// Somebody here waits for an answer, or was just given one and may call again, and little else is under way.
+bool Host::is_frame_near() const {
+  return calls_.size() <= ShortWait::kFew && questions_.size() <= ShortWait::kFew &&
+         (!calls_.empty() || has_answered_rpc_);
+}
+
 int Host::poll_timeout_millis() {
   if (!ready_.empty() && active_ < options_.parallel) return 0;
   if (timers_.empty()) {
@@ -249,9 +268,13 @@ void Host::poll_once(Lock& lock) {
     const int timeout = releases_.is_empty() ? poll_timeout_millis() : 0;
     const short wanted = want_writable_ ? POLLIN | POLLOUT : POLLIN;
     pollfd fds[2] = {{socket_, wanted, 0}, {wake_, POLLIN, 0}};
+    const bool looks_again = timeout != 0 && is_frame_near() && short_wait_.is_worth_it();
+    has_answered_rpc_ = false;
     blocked_in_poll_ = true;
     lock.unlock();
-    ::poll(fds, 2, timeout);
+    const bool was_short = looks_again && look_again(fds);
+    if (looks_again) short_wait_.note(was_short);
+    if (!was_short) ::poll(fds, 2, timeout);
     lock.lock();
     blocked_in_poll_ = false;
     releases_.set_asleep(false);

@@ -9,6 +9,8 @@
 #include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
+#include "src/base/short_wait.h"
+
 namespace insula::fleet {
 namespace {
 
@@ -160,6 +162,14 @@ void Fleet::when_ready(Home& home, SessionCallback callback) {
 bool Fleet::has_work() const {
   return std::any_of(runners_.begin(), runners_.end(),
                      [](const auto& runner) { return !runner->is_dead && runner->session->has_work(); });
+}
+
+bool Fleet::is_answer_near() const {
+  std::size_t open = 0;
+  for (const auto& runner : runners_) {
+    if (!runner->is_dead) open += runner->session->answer_count();
+  }
+  return open > 0 && open <= ShortWait::kFew;
 }
 
 void Fleet::shut_down() {

@@ -98,6 +98,8 @@ class Fleet {
   void when_ready(Home& home, SessionCallback callback);
 
   bool has_work() const;
+  // A few calls of runners are in flight, so that whoever waits for one of them is held up by nothing else.
+  bool is_answer_near() const;
   std::size_t runner_count() const noexcept { return runners_.size(); }
   // Layers of the sandbox that the last runner reported, made at its start and by itself.
   const std::vector<std::string>& layers() const noexcept { return layers_; }
