@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #include "src/protocol/frames.h"
+#include "src/supervisor/websocket/record.h"
 #include "tests/fuzz/lying_world.h"
 #include "tests/fuzz/piece.h"
 
@@ -44,7 +45,7 @@ class Liar {
   }
 
   void speak(Piece& piece) {
-    switch (piece.byte() % 10) {
+    switch (piece.byte() % 13) {
       case 0:
       case 1: return call_object(piece);
       case 2:
@@ -54,6 +55,9 @@ class Liar {
       case 6: return close(piece);
       case 7: return give_code(piece);
       case 8: return runner_.send(protocol::Evicted{pick(workers_, piece), "idle"});
+      case 9: return keep_socket(piece);
+      case 10: return say_to_socket(piece);
+      case 11: return feed_socket(piece);
       default: return runner_.send(protocol::Cancel{pick(unanswered_, piece)});
     }
   }
@@ -91,7 +95,15 @@ class Liar {
   void read(const protocol::Load& load) { know(load); }
   void read(const protocol::NeedCode& need) { requests_.push_back(need.request); }
   void read(const protocol::Invoke& invoke) { questions_.push_back(invoke.question); }
-  void read(const protocol::Return& result) { INSULA_CHECK(take(unanswered_, result.question)); }
+  void read(const protocol::Return& result) {
+    INSULA_CHECK(take(unanswered_, result.question));
+    if (const auto* const fetch = std::get_if<protocol::FetchResponse>(&result.outcome);
+        fetch != nullptr && fetch->body.kind == protocol::Body::Kind::Stream) {
+      outgoing_.push_back(fetch->body.stream);
+    }
+  }
+  void read(const protocol::Sockets& sockets) { INSULA_CHECK(known_actors().contains(sockets.actor)); }
+  void read(const protocol::SocketTell& tell) { INSULA_CHECK(known_actors().contains(tell.actor)); }
   void read(const protocol::OpenActor& open) {
     INSULA_CHECK(open.descriptors == protocol::kActorDescriptors);
     INSULA_CHECK(runner_.descriptors.size() >= open.descriptors);
@@ -175,6 +187,71 @@ class Liar {
     runner_.send(invoke);
   }
 
+  // A WebSocket for an actor, whose client is a stream of this runner.
+  void keep_socket(Piece& piece) {
+    constexpr std::string_view kAbout[] = {R"({"socket":1,"tags":[]})", R"({"socket":2,"tags":["a","b"]})",
+                                           R"({"socket":3,"tags":[""]})", R"({"socket":0,"tags":[]})",
+                                           R"({"socket":4,"tags":[1]})", R"({"socket":5})", "[", ""};
+    protocol::Invoke invoke;
+    invoke.question = ++newest_question_;
+    invoke.target.kind = protocol::Target::Kind::OwnActor;
+    invoke.target.actor = pick(actors_, piece);
+    protocol::FetchRequest fetch;
+    fetch.method = "GET";
+    fetch.url = "socket:";
+    fetch.cf = kAbout[piece.byte() % std::size(kAbout)];
+    if (piece.byte() % 8 != 0) {
+      fetch.body.kind = protocol::Body::Kind::Stream;
+      fetch.body.stream = ++newest_stream_;
+      streams_.push_back(newest_stream_);
+    }
+    invoke.call = fetch;
+    unanswered_.push_back(invoke.question);
+    runner_.send(invoke);
+  }
+
+  static Bytes records(Piece& piece) {
+    Bytes bytes;
+    for (int count = piece.byte() % 4; count >= 0; --count) {
+      switch (piece.byte() % 7) {
+        case 0: websocket::append_close_record(bytes, static_cast<std::uint16_t>(piece.number()), piece.text()); break;
+        case 1: websocket::append_broken_record(bytes, piece.text()); break;
+        case 2: bytes += piece.text(); break;
+        default: {
+          const std::uint8_t kind = piece.byte();
+          websocket::append_piece_record(bytes, {kind % 2 == 0, true, kind % 3 != 0, piece.text()});
+        }
+      }
+    }
+    return bytes;
+  }
+
+  void say_to_socket(Piece& piece) {
+    protocol::SocketSay say;
+    say.actor = pick(actors_, piece);
+    say.socket = piece.byte() % 8;
+    say.kind = static_cast<protocol::SocketSay::Kind>(piece.byte() % 6);
+    const Bytes bytes = say.kind == protocol::SocketSay::Kind::Records ? records(piece) : Bytes(piece.text());
+    say.bytes = bytes;
+    say.more = piece.text();
+    say.number = piece.number();
+    runner_.send(say);
+  }
+
+  // What the client of such a socket says, and how its streams end.
+  void feed_socket(Piece& piece) {
+    const std::uint32_t stream = pick(streams_, piece);
+    switch (piece.byte() % 8) {
+      case 0: return runner_.send(protocol::StreamEnd{stream, {}});
+      case 1: return runner_.send(protocol::StreamStop{pick(outgoing_, piece)});
+      case 2: return runner_.send(protocol::StreamCredit{pick(outgoing_, piece), piece.byte()});
+      default: {
+        const Bytes bytes = records(piece);
+        return runner_.send(protocol::StreamData{stream, bytes});
+      }
+    }
+  }
+
   void answer(Piece& piece) {
     protocol::Return result;
     result.question = pick(questions_, piece);
@@ -215,7 +292,9 @@ class Liar {
   std::set<std::uint32_t> closed_;
   std::map<std::uint32_t, std::vector<Fd>> files_;
   Numbers unanswered_;
+  Numbers streams_, outgoing_;
   std::uint32_t newest_question_ = 0;
+  std::uint32_t newest_stream_ = 0;
 };
 
 }  // namespace

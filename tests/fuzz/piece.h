@@ -26,7 +26,8 @@ class Piece {
     return wide;
   }
   BytesView text() {
-    const std::size_t length = std::min<std::size_t>(byte(), size_ - at_);
+    const std::size_t wanted = byte();  // moves at_: not within the other argument's expression
+    const std::size_t length = std::min(wanted, size_ - at_);
     const BytesView view(reinterpret_cast<const char*>(data_ + at_), length);
     at_ += length;
     return view;

@@ -120,7 +120,7 @@ void Host::on_sockets(const protocol::Sockets& sockets) {
 
 void Host::on_socket_tell(const protocol::SocketTell& tell) {
   Actor* const actor = find_actor(tell.actor);
-  if (actor == nullptr || actor->closing) return;
+  if (actor == nullptr) return;
   post(actor->worker, SocketTellEvent{tell.actor, tell.socket, static_cast<std::uint8_t>(tell.kind), tell.number});
 }
 

@@ -350,6 +350,11 @@ void ActorSocket::break_off() {
   end_if_over();
 }
 
+void ActorSocket::abandon() {
+  all_ = nullptr;
+  sink_ = nullptr;
+}
+
 void ActorSocket::leave() {
   if (all_ == nullptr) return;
   ActorSockets& all = *std::exchange(all_, nullptr);

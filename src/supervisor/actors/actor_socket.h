@@ -38,6 +38,8 @@ class ActorSocket final : public io::ByteSource, public io::ByteSink, public std
   void open(io::ByteSourcePtr from_client);
   // Broken, without a word to the actor.
   void break_off();
+  // Its actor is no more, and says nothing to anybody.
+  void abandon();
 
   // ---- From the actor
   // Records. False: it said more than it was allowed to, or they are none.

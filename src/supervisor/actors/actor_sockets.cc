@@ -27,9 +27,8 @@ std::string_view view_of(const json::value& text) { return std::string_view(text
 ActorSockets::ActorSockets(SocketKeeper& keeper) : keeper_(keeper) {}
 
 ActorSockets::~ActorSockets() {
-  *is_alive_ = false;
-  const auto sockets = std::exchange(sockets_, {});
-  for (const auto& [number, socket] : sockets) socket->break_off();
+  // Its actor is at its end: nobody may be told of anything.
+  for (const auto& [number, socket] : sockets_) socket->abandon();
 }
 
 Result<std::shared_ptr<ActorSocket>> ActorSockets::accept(BytesView detail, io::ByteSourcePtr from_client) {
@@ -181,7 +180,7 @@ bool ActorSockets::tick() {
   const Monotonic now = keeper_.clock().now();
   for (const auto& event : timed) event->expire(now);
   timed_.remove_if([](const auto& event) { return event->is_over(); });
-  return !timed_.empty();
+  return !timed_.empty() || !news_.empty();
 }
 
 // ---- What the instance is told

@@ -25,7 +25,7 @@ class SocketEvent final : public fleet::RoutedCall {
         socket_(std::move(socket)),
         detail_(fmt::format(R"({{"socket":{},"kind":"{}"}})", socket_->number(), kind)),
         payload_(payload),
-        has_body_(body != nullptr),
+        body_(body),
         is_end_(is_end) {
     if (body != nullptr) arguments_.streams.push_back(std::move(body));
   }
@@ -46,13 +46,14 @@ class SocketEvent final : public fleet::RoutedCall {
     frame_ = {};
     protocol::EventCall event{"socket", detail_, {}};
     event.payload.bytes = payload_;
-    event.payload.streams.resize(has_body_ ? 1 : 0);
+    event.payload.streams.resize(body_ != nullptr ? 1 : 0);
     frame_.call = std::move(event);
     return &frame_;
   }
   bool may_replay() const override { return false; }
   void on_outcome(const protocol::Return&, io::ByteSourcePtr, fleet::Carried) override { finish(); }
   void on_refused(const protocol::ErrorInfo& error) override {
+    if (body_ != nullptr) body_->stop();  // The rest of the message is for nobody.
     if (!is_alive_.expired()) all_.note_unheard(error);
     finish();
   }
@@ -65,7 +66,7 @@ class SocketEvent final : public fleet::RoutedCall {
   const std::shared_ptr<ActorSocket> socket_;
   const std::string detail_;
   const Bytes payload_;
-  const bool has_body_;
+  const io::ByteSourcePtr body_;
   const bool is_end_;
   bool is_finished_ = false;
   protocol::Invoke frame_;
