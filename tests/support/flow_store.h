@@ -71,9 +71,9 @@ class FlowStore final : public MemoryStore {
                                      : Result<Bytes>(Error(ErrorCode::NotFound, "no such value")));
   }
   void list_instances(storage::InstanceFilter filter, storage::ReadDone<std::vector<storage::InstanceRow>> done) override {
-    std::vector<storage::InstanceRow> rows;
-    for (auto at = instances.rbegin(); at != instances.rend() && rows.size() < filter.limit; ++at) rows.push_back(at->second.row);
-    answer(std::move(done), Result<std::vector<storage::InstanceRow>>(std::move(rows)));
+    std::vector<storage::InstanceRow> listed;
+    for (auto at = instances.rbegin(); at != instances.rend() && listed.size() < filter.limit; ++at) listed.push_back(at->second.row);
+    answer(std::move(done), Result<std::vector<storage::InstanceRow>>(std::move(listed)));
   }
   void due_instances(TimeMs from, storage::InstanceRef after, TimeMs until, std::uint32_t limit,
                      storage::ReadDone<std::vector<storage::DueInstance>> done) override {

@@ -114,10 +114,10 @@ TEST_F(ActorSocketsTest, AnAutomaticAnswerOpensNothing) {
   settle();
   sleep();
   client_says("ping");
-  const auto* const data = home.peer->next_of<StreamData>();
-  ASSERT_NE(data, nullptr);
-  EXPECT_EQ(data->stream, to_client);
-  EXPECT_EQ(data->bytes, text_record("pong"));
+  const auto* const said = home.peer->next_of<StreamData>();
+  ASSERT_NE(said, nullptr);
+  EXPECT_EQ(said->stream, to_client);
+  EXPECT_EQ(said->bytes, text_record("pong"));
   EXPECT_EQ(home.peer->next_of<OpenActor>(), nullptr);
 }
 
@@ -128,9 +128,9 @@ TEST_F(ActorSocketsTest, AResetBreaksTheConnectionAndALossDoesNot) {
   client_says("again");
   actor = wait_for<OpenActor>(home)->actor;
   sleep("reset by itself");
-  const auto* const data = home.peer->next_of<StreamData>();
-  ASSERT_NE(data, nullptr);
-  EXPECT_EQ(static_cast<unsigned char>(data->bytes.front()), static_cast<unsigned>(websocket::RecordKind::Broken));
+  const auto* const said = home.peer->next_of<StreamData>();
+  ASSERT_NE(said, nullptr);
+  EXPECT_EQ(static_cast<unsigned char>(said->bytes.front()), static_cast<unsigned>(websocket::RecordKind::Broken));
   EXPECT_NE(home.peer->next_of<StreamEnd>(), nullptr);
 }
 
@@ -146,9 +146,9 @@ TEST_F(ActorSocketsTest, ACloseThatIsNotAnsweredIsAnsweredForTheActor) {
   EXPECT_EQ(home.peer->next_of<StreamData>(), nullptr) << "not before the actor has heard of it";
   home.peer->send(value(invoke->question));
   settle();
-  const auto* const data = home.peer->next_of<StreamData>();
-  ASSERT_NE(data, nullptr);
-  EXPECT_EQ(data->bytes, record);
+  const auto* const said = home.peer->next_of<StreamData>();
+  ASSERT_NE(said, nullptr);
+  EXPECT_EQ(said->bytes, record);
   EXPECT_NE(home.peer->next_of<StreamEnd>(), nullptr);
 }
 
