@@ -221,7 +221,7 @@ void Directory::number_of(Actor& facet, std::function<void(Result<FacetTable::Nu
   const auto parent = facet.parent_;
   const auto root = facet.root().shared_from_this();
   const auto name = facet.name_;
-  root->with_table([this, root, parent, name, use = std::move(use)](Result<FacetTable*> table) {
+  root->with_table([root, parent, name, use = std::move(use)](Result<FacetTable*> table) {
     if (!table) return use(table.error());
     storage::Batch batch;
     const auto known = (*table)->find(parent->number(), name);
